@@ -1,0 +1,66 @@
+"""Net: listen and connect. Protocols are asyncio's, so real and simulated connections share one code path."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Listener(Protocol):
+    """A bound server socket."""
+
+    port: int
+
+    def close(self) -> None:
+        """Stop accepting; connections that were accepted stay."""
+        ...
+
+
+class Net(Protocol):
+    async def listen(
+        self, host: str | None, port: int, factory: Callable[[], asyncio.BaseProtocol], backlog: int = 128
+    ) -> Listener:
+        """Bind ``host:port`` (host None or "": every address; port 0: a free one). Raises OSError."""
+        ...
+
+    async def dial(
+        self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        """Connect. Raises OSError (ConnectionRefusedError when nothing listens there)."""
+        ...
+
+    def hostname(self) -> str:
+        """The canonical name of this host (``InetAddress.getCanonicalHostName``)."""
+        ...
+
+
+class RealListener:
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    def close(self) -> None:
+        self._server.close()
+
+
+class RealNet:
+    """TCP of this machine, TCP_NODELAY on (asyncio and uvloop set it)."""
+
+    async def listen(
+        self, host: str | None, port: int, factory: Callable[[], asyncio.BaseProtocol], backlog: int = 128
+    ) -> Listener:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(factory, host or None, port, backlog=backlog, reuse_address=True)
+        return RealListener(server)
+
+    async def dial(
+        self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+        loop = asyncio.get_running_loop()
+        transport, protocol = await loop.create_connection(factory, host, port)
+        return transport, protocol
+
+    def hostname(self) -> str:
+        return socket.getfqdn()
