@@ -1,0 +1,1 @@
+"""The broker's own ZooKeeper client (kafka.zk and kafka.zookeeper)."""
