@@ -1,0 +1,1 @@
+"""Logs on disk in Kafka's own files (kafka.log.UnifiedLog, LogManager and what they own)."""
