@@ -1,0 +1,176 @@
+"""What one setting is: its name, type, default, allowed values, how it may change (ConfigDef.ConfigKey, DynamicBrokerConfig)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import Any
+
+MAX_INT = 2**31 - 1
+MAX_LONG = 2**63 - 1
+MAX_DOUBLE = 1.7976931348623157e308
+
+
+class Kind(IntEnum):
+    """A setting's type, with the codes of DescribeConfigs (KIP-569)."""
+
+    BOOLEAN = 1
+    STRING = 2
+    INT = 3
+    SHORT = 4
+    LONG = 5
+    DOUBLE = 6
+    LIST = 7
+    CLASS = 8
+    PASSWORD = 9
+
+
+class Update(Enum):
+    """Where a setting may be changed while the broker runs (KIP-226)."""
+
+    READ_ONLY = "read-only"
+    PER_BROKER = "per-broker"
+    CLUSTER_WIDE = "cluster-wide"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Which values are allowed; ``allowed`` completes the sentence "allowed: ..."."""
+
+    allowed: str
+    accepts: Callable[[Any], bool]
+
+
+def anything() -> Check:
+    return Check("any value", lambda value: True)
+
+
+def at_least(low: float) -> Check:
+    return Check(f"{low} or more", lambda value: value >= low)
+
+
+def between(low: float, high: float) -> Check:
+    return Check(f"{low} to {high}", lambda value: low <= value <= high)
+
+
+def one_of(*names: str) -> Check:
+    return Check(", ".join(names), lambda value: value in names)
+
+
+def each_of(*names: str) -> Check:
+    """For lists: every entry is one of ``names``, and there is at least one."""
+    return Check(f"a list of {', '.join(names)}", lambda value: bool(value) and all(entry in names for entry in value))
+
+
+def not_empty() -> Check:
+    return Check("a value that is not empty", bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Synonym:
+    """A broker setting from which a topic setting takes its default, in units of ``factor`` of the topic's own unit."""
+
+    name: str
+    factor: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One setting. ``default`` None: not set. ``effect`` False: accepted, so that Kafka's files work, and nothing more.
+
+    ``synonyms`` is for topic settings only, strongest first.
+    """
+
+    name: str
+    kind: Kind
+    default: Any
+    check: Check
+    doc: str
+    update: Update = Update.READ_ONLY
+    effect: bool = True
+    synonyms: tuple[Synonym, ...] = ()
+
+    @property
+    def attribute(self) -> str:
+        """The name as an attribute of KafkaConfig or LogConfig."""
+        return self.name.replace(".", "_")
+
+    @property
+    def sensitive(self) -> bool:
+        return self.kind is Kind.PASSWORD
+
+    def parse(self, text: str) -> Any:
+        """The typed value of ``text``. Raises :class:`BadValue` with what is allowed."""
+        value = PARSERS[self.kind](self, text.strip())
+        if not self.check.accepts(value):
+            raise BadValue(self.name, text, self.check.allowed)
+        return value
+
+    def format(self, value: Any) -> str | None:
+        """The text of a typed value, as DescribeConfigs shows it; None where it is not set."""
+        if value is None:
+            return None
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, tuple):
+            return ",".join(value)
+        return str(value)
+
+
+class BadValue(ValueError):
+    """A value that its setting does not allow."""
+
+    def __init__(self, name: str, value: str, allowed: str) -> None:
+        super().__init__(f"Invalid value {value} for configuration {name}: allowed: {allowed}")
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+
+
+_RANGES = {Kind.SHORT: 2**15 - 1, Kind.INT: MAX_INT, Kind.LONG: MAX_LONG}
+
+
+def _boolean(key: Key, text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise BadValue(key.name, text, "true or false")
+    return text.lower() == "true"
+
+
+def _integer(key: Key, text: str) -> int:
+    high = _RANGES[key.kind]
+    try:
+        value = int(text)
+    except ValueError:
+        raise BadValue(key.name, text, f"a whole number, {key.check.allowed}") from None
+    if not -high - 1 <= value <= high:
+        raise BadValue(key.name, text, f"a whole number up to {high} ({key.kind.name.lower()})")
+    return value
+
+
+def _double(key: Key, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise BadValue(key.name, text, f"a number, {key.check.allowed}") from None
+
+
+def _text(key: Key, text: str) -> str:
+    return text
+
+
+def _list(key: Key, text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+PARSERS: dict[Kind, Callable[[Key, str], Any]] = {
+    Kind.BOOLEAN: _boolean,
+    Kind.STRING: _text,
+    Kind.INT: _integer,
+    Kind.SHORT: _integer,
+    Kind.LONG: _integer,
+    Kind.DOUBLE: _double,
+    Kind.LIST: _list,
+    Kind.CLASS: _text,
+    Kind.PASSWORD: _text,
+}
