@@ -168,7 +168,8 @@ class Result(NamedTuple):
 
     ``code`` of a multi is the code of the operation that failed it (``results[failed].code``); ``results`` has one
     entry per operation: the failing one its code, those before it OK and those after it RUNTIME_INCONSISTENCY.
-    ``path`` is the created path (with its sequence number), else the path that was asked.
+    ``path`` is the created path (with its sequence number), else the path that was asked. ``retried``: it was sent more
+    than once, so NODE_EXISTS, NO_NODE or BAD_VERSION may be the work of the first attempt.
     """
 
     code: ZkCode
@@ -177,6 +178,7 @@ class Result(NamedTuple):
     stat: Stat | None = None
     children: tuple[str, ...] = ()
     results: tuple[Result, ...] = ()
+    retried: bool = False
 
     @property
     def ok(self) -> bool:
