@@ -208,7 +208,7 @@ class SaslMessage(NamedTuple):
 
 
 class MultiRequest(NamedTuple):
-    """multi (create, create2, createContainer, createTTL, delete, setData, check) and multiRead (getData, getChildren)."""
+    """multi (creates, delete, setData, check) and multiRead (getData, getChildren)."""
 
     ops: tuple[tuple[int, Record], ...]
 
