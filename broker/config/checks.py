@@ -37,11 +37,13 @@ def _check_listeners(config: KafkaConfig, wrong: Callable[[str, object, str], No
     try:
         bound = config.endpoints()
     except BadEndPoints as error:
-        return wrong(_at_fault(config, "listeners"), error.value, error.allowed)
+        wrong(_at_fault(config, "listeners"), error.value, error.allowed)
+        return
     try:
         advertised = config.advertised_endpoints()
     except BadEndPoints as error:
-        return wrong("advertised.listeners", error.value, error.allowed)
+        wrong("advertised.listeners", error.value, error.allowed)
+        return
     _check_served(bound, wrong)
     names = [endpoint.listener for endpoint in bound]
     for endpoint in advertised:

@@ -1,4 +1,4 @@
-"""What one setting is: its name, type, default, allowed values, how it may change (ConfigDef.ConfigKey, DynamicBrokerConfig)."""
+"""What one setting is: name, type, default, allowed values, how it may change (ConfigDef, DynamicBrokerConfig)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row per broker setting: identity, ZooKeeper, listeners and sockets, controller, quotas (KafkaConfig of Kafka 3.9)."""
+"""One row per broker setting: identity, ZooKeeper, sockets, controller, quotas (KafkaConfig of Kafka 3.9)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,44 @@
+# Shared by the scripts: changes to the repository's root and makes `.venv` hold what pyproject.toml asks for.
+# Usage: source "$(dirname "$0")/_setup.sh"; setup_venv [dev]
+# shellcheck shell=bash
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+find_python() {
+    local candidate
+    for candidate in "${KOPS_PYTHON:-}" python3.11 python3.12 python3.13 python3.14 python3; do
+        if [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
+            "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "kops needs Python 3.11 or newer, and none was found." >&2
+    echo "Install it (for instance: apt install python3.11 python3.11-venv), or name one with KOPS_PYTHON=/path/to/python3." >&2
+    return 1
+}
+
+# Installs once for each pyproject.toml; later calls only compare a checksum.
+setup_venv() {
+    local extra="${1:-}" python stamp wanted
+    stamp=".venv/.kops-installed${extra:+-$extra}"
+    wanted="$(cksum <pyproject.toml)"
+    if [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then
+        return
+    fi
+    if [ ! -x .venv/bin/python ]; then
+        python="$(find_python)"
+        echo "Setting up .venv with $("$python" --version) (once)" >&2
+        if ! "$python" -m venv .venv; then
+            rm -rf .venv
+            echo "$python cannot make virtual environments. Install its venv module (Debian: apt install python3-venv)." >&2
+            return 1
+        fi
+    fi
+    echo "Installing what pyproject.toml asks for (once)" >&2
+    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" >&2; then
+        echo "pip could not install the libraries. It needs the network, or an index named by PIP_INDEX_URL." >&2
+        return 1
+    fi
+    echo "$wanted" >"$stamp"
+}
