@@ -1,6 +1,6 @@
 """What the broker asks of ZooKeeper, and what comes back, as plain values (kafka.zookeeper.AsyncRequest/AsyncResponse).
 
-Pure: no asyncio, no socket. Controller transitions yield these; :class:`broker.zk.client.ZooKeeperClient` performs them.
+Pure: no asyncio. Controller transitions yield these; :class:`broker.zk.client.ZooKeeperClient` performs them.
 """
 
 from __future__ import annotations
@@ -8,50 +8,20 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
+from broker.zookeeper import messages
+from broker.zookeeper.messages import Code
 
-class ZkCode(IntEnum):
-    """ZooKeeper's error codes (org.apache.zookeeper.KeeperException.Code), those that a client of 3.5+ can meet."""
+ZkCode = Code
+Acl = messages.Acl
+Stat = messages.Stat
 
-    OK = 0
-    SYSTEM_ERROR = -1
-    RUNTIME_INCONSISTENCY = -2
-    DATA_INCONSISTENCY = -3
-    CONNECTION_LOSS = -4
-    MARSHALLING_ERROR = -5
-    UNIMPLEMENTED = -6
-    OPERATION_TIMEOUT = -7
-    BAD_ARGUMENTS = -8
-    UNKNOWN_SESSION = -12
-    NEW_CONFIG_NO_QUORUM = -13
-    RECONFIG_IN_PROGRESS = -14
-    API_ERROR = -100
-    NO_NODE = -101
-    NO_AUTH = -102
-    BAD_VERSION = -103
-    NO_CHILDREN_FOR_EPHEMERALS = -108
-    NODE_EXISTS = -110
-    NOT_EMPTY = -111
-    SESSION_EXPIRED = -112
-    INVALID_CALLBACK = -113
-    INVALID_ACL = -114
-    AUTH_FAILED = -115
-    SESSION_MOVED = -118
-    NOT_READONLY = -119
-    EPHEMERAL_ON_LOCAL_SESSION = -120
-    NO_WATCHER = -121
-    REQUEST_TIMEOUT = -122
-    RECONFIG_DISABLED = -123
-    SESSION_CLOSED_REQUIRE_SASL_AUTH = -124
-    QUOTA_EXCEEDED = -125
-    THROTTLED_OP = -127
 
-    @classmethod
-    def of(cls, number: int) -> ZkCode:
-        """The code for a number from the wire; an unknown one reads as API_ERROR, so that a newer server harms nothing."""
-        try:
-            return cls(number)
-        except ValueError:
-            return cls.API_ERROR
+def code_of(number: int) -> ZkCode:
+    """The code for a number from the wire; API_ERROR for one that only a newer server knows."""
+    try:
+        return ZkCode(number)
+    except ValueError:
+        return ZkCode.API_ERROR
 
 
 class CreateMode(IntFlag):
@@ -71,39 +41,15 @@ class WatchKind(IntEnum):
     CHILDREN_CHANGED = 4
 
 
-class Acl(NamedTuple):
-    """One entry of an access list. ``perms``: READ 1, WRITE 2, CREATE 4, DELETE 8, ADMIN 16."""
-
-    perms: int
-    scheme: str
-    id: str
-
-
-OPEN_ACL: tuple[Acl, ...] = (Acl(31, "world", "anyone"),)
+OPEN_ACL: tuple[Acl, ...] = messages.OPEN_ACL
 WORLD_READ = Acl(1, "world", "anyone")
 CREATOR_ALL = Acl(31, "auth", "")
 
 ANY_VERSION = -1
 
 
-class Stat(NamedTuple):
-    """A znode's stat, in wire order. ``czxid`` of ``/brokers/ids/N`` is the broker epoch; times are wall ms."""
-
-    czxid: int
-    mzxid: int
-    ctime: int
-    mtime: int
-    version: int
-    cversion: int
-    aversion: int
-    ephemeral_owner: int
-    data_length: int
-    num_children: int
-    pzxid: int
-
-
 class Create(NamedTuple):
-    """Create a node. ``acl`` None: what ``zookeeper.set.acl`` asks for at that path. Sequential: see ``Result.path``."""
+    """``acl`` None: what ``zookeeper.set.acl`` asks for at that path. Sequential: the name is in ``Result.path``."""
 
     path: str
     data: bytes | None = None

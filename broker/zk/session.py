@@ -9,23 +9,23 @@ which the shell must perform them. ``wake_at`` says when :meth:`Session.tick` wa
     DIALING       connected                      HANDSHAKE     Send(ConnectRequest)
     DIALING       dial_failed, time-out          DIALING       (Drop) Dial after a pause that doubles
     HANDSHAKE     received: session granted      CONNECTED     Notify(Attached), Send(watches, then requests)
-    HANDSHAKE     received: session refused      EXPIRED       Drop, Complete every call SESSION_EXPIRED, Notify(Expired)
+    HANDSHAKE     received: session refused      EXPIRED       Drop, Complete all SESSION_EXPIRED, Notify(Expired)
     CONNECTED     received: reply, event, pong   CONNECTED     Complete or Notify, Send(what fits into the window)
     CONNECTED     disconnected, silence, an      DIALING       Drop, Notify(Detached), Dial
                   answer out of order
     HANDSHAKE     disconnected, time-out         DIALING       Drop, Dial
     CONNECTED     close                          CLOSING       Complete what was not sent SESSION_EXPIRED, Send(close)
     CLOSING       received: answer, disconnected CLOSED        Drop
-    any other     close                          CLOSED        Drop, Complete every call SESSION_EXPIRED
+    any other     close                          CLOSED        Drop, Complete all SESSION_EXPIRED
     EXPIRED       renew                          DIALING       Dial: a new session with no watches
 
 Why it is right. Replies come in the order of requests, so one queue of sent calls matches them; an xid that is not its
 head means that the stream is lost, and the connection goes. After a loss what was sent and not answered goes to the
-front of the queue and is sent again, in order: nothing is dropped, and a write may be performed twice, which its caller
-sees as ``Result.retried``. Watches are remembered when the read that set them is answered and forgotten when their event
-comes; on a new connection they are registered again with the last zxid seen, before any request, so the server
-reports what changed in between ahead of every later reply. Events are returned ahead of the replies that follow them.
-Only the server ends a session (it alone counts the time); after that, nothing of it is sent on the next one.
+front of the queue and is sent again, in order: nothing is dropped, and a write may be performed twice, which its
+caller sees as ``Result.retried``. Watches are remembered when the read that set them is answered and forgotten when
+their event comes; on a new connection they are registered again with the last zxid seen, before any request, so the
+server reports what changed in between ahead of every later reply. Events are returned ahead of the replies that follow
+them. Only the server ends a session (it alone counts the time); after that, nothing of it is sent on the next one.
 """
 
 from __future__ import annotations
@@ -35,14 +35,31 @@ from collections.abc import Hashable, Iterable, Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from broker.zk import requests
-from broker.zk.operations import Exists, GetChildren, GetData, Operation, Result, WatchKind, ZkCode
+from broker.zk.operations import Exists, GetChildren, GetData, Operation, Result, WatchKind, ZkCode, code_of
+from broker.zk.requests import Requests
 from broker.zookeeper.jute import JuteError, Reader
+from broker.zookeeper.messages import (
+    AUTH_XID,
+    EMPTY,
+    NOTIFICATION_XID,
+    PING_XID,
+    SET_WATCHES_XID,
+    ConnectRequest,
+    ConnectResponse,
+    OpCode,
+    Record,
+    ReplyHeader,
+    SetWatchesRequest,
+    WatcherEvent,
+    encode_request,
+    frame,
+)
 
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 1.0
 WATCHES_PER_FRAME = 100_000
 MAX_XID = 2**31 - 1
+NO_PASSWORD = bytes(16)
 
 
 class State(Enum):
@@ -110,7 +127,7 @@ Effect = Dial | Send | Drop | Complete | Notify
 class _Call:
     __slots__ = ("body", "op", "opcode", "sent", "token", "xid")
 
-    def __init__(self, token: Hashable, op: Operation, opcode: int, body: bytes) -> None:
+    def __init__(self, token: Hashable, op: Operation, opcode: OpCode, body: Record) -> None:
         self.token: Hashable | None = token  # None: abandoned, its reply is awaited for the order only
         self.op = op
         self.opcode = opcode
@@ -135,7 +152,7 @@ class Session:
         chroot: str = "",
         secure: bool = False,
         session_id: int = 0,
-        password: bytes = requests.NO_PASSWORD,
+        password: bytes = NO_PASSWORD,
     ) -> None:
         """``session_id`` and ``password`` of an earlier session, to attach to it again."""
         self.state = State.IDLE
@@ -146,7 +163,7 @@ class Session:
         self._asked_timeout_ms = timeout_ms
         self._connect_timeout = max(1.0, timeout_ms / 1000 / hosts)
         self._max_in_flight = max_in_flight
-        self._frames = requests.Frames(chroot, secure)
+        self._requests = Requests(chroot, secure)
         self._last_zxid = 0
         self._xid = 0
         self._pause = 0.0
@@ -177,10 +194,9 @@ class Session:
 
     def submit(self, calls: Iterable[tuple[Hashable, Operation]], now: float) -> list[Effect]:
         """Queue operations, to be sent in this order; each is completed under its token, once."""
-        calls = [_Call(token, op, *self._frames.encode(op)) for token, op in calls]
         if self.state in (State.CLOSING, State.CLOSED):
-            return [Complete(call.token, Result(ZkCode.SESSION_EXPIRED)) for call in calls]
-        self._waiting.extend(calls)
+            return [Complete(token, Result(ZkCode.SESSION_EXPIRED)) for token, _ in calls]
+        self._waiting.extend([_Call(token, op, *self._requests.encode(op)) for token, op in calls])
         return self._pump(now) if self.state is State.CONNECTED else []
 
     def abandon(self, tokens: Iterable[Hashable], now: float) -> list[Effect]:
@@ -197,8 +213,8 @@ class Session:
         self.state = State.HANDSHAKE
         self._deadline = now + self._connect_timeout
         self._set_wake()
-        hello = requests.connect_request(self._last_zxid, self._asked_timeout_ms, self.session_id, self.password)
-        return [Send(hello)]
+        hello = ConnectRequest(0, self._last_zxid, self._asked_timeout_ms, self.session_id, self.password)
+        return [Send(frame(hello.encode()))]
 
     def dial_failed(self, now: float) -> list[Effect]:
         self._expect(State.DIALING)
@@ -217,9 +233,9 @@ class Session:
         self._heard = now
         try:
             if self.state is State.HANDSHAKE:
-                return self._attach(requests.read_connect_reply(payload), now)
-            xid, zxid, error, reader = requests.read_reply_header(payload)
-            return self._take(xid, zxid, error, reader, now)
+                return self._attach(ConnectResponse.decode(Reader(payload)), now)
+            reader = Reader(payload)
+            return self._take(ReplyHeader.decode(reader), reader, now)
         except JuteError as problem:
             return self._lose(now, f"an unreadable frame: {problem}")
 
@@ -245,7 +261,7 @@ class Session:
         self.state = State.CLOSING
         self._deadline = now + min(self.timeout_ms / 3000, 5.0)
         self._set_wake()
-        closing = _Call(None, Exists("/"), requests.CLOSE, b"")
+        closing = _Call(None, Exists("/"), OpCode.CLOSE_SESSION, EMPTY)
         return [*effects, Send(self._enter_window(closing, now))]
 
     # --- connection ------------------------------------------------------------------------------------------------
@@ -272,7 +288,7 @@ class Session:
         self._sent.clear()
         return effects + self._dial(now)
 
-    def _attach(self, reply: requests.ConnectReply, now: float) -> list[Effect]:
+    def _attach(self, reply: ConnectResponse, now: float) -> list[Effect]:
         if reply.timeout_ms <= 0:
             return self._expire()
         fresh = self.session_id == 0
@@ -286,7 +302,7 @@ class Session:
         return effects + self._pump(now)
 
     def _expire(self) -> list[Effect]:
-        session_id, self.session_id, self.password = self.session_id, 0, requests.NO_PASSWORD
+        session_id, self.session_id, self.password = self.session_id, 0, NO_PASSWORD
         self.timeout_ms = self._asked_timeout_ms
         self._last_zxid = 0
         self._pause = 0.0
@@ -314,7 +330,7 @@ class Session:
         effects: list[Effect] = []
         if now - self._spoke >= timeout / 3:
             self._spoke = now
-            effects.append(Send(requests.frame(requests.PING_XID, requests.PING)))
+            effects.append(Send(encode_request(PING_XID, OpCode.PING)))
         self._set_wake()
         return effects
 
@@ -341,16 +357,17 @@ class Session:
         call.sent += 1
         self._sent.append(call)
         self._spoke = now
-        return requests.frame(call.xid, call.opcode, call.body)
+        return encode_request(call.xid, call.opcode, call.body)
 
-    def _take(self, xid: int, zxid: int, error: int, reader: Reader, now: float) -> list[Effect]:
-        if xid == requests.WATCH_XID:
+    def _take(self, header: ReplyHeader, reader: Reader, now: float) -> list[Effect]:
+        xid, zxid, error = header
+        if xid == NOTIFICATION_XID:
             return self._event(reader)
-        if xid == requests.PING_XID:
+        if xid == PING_XID:
             return []
-        if error == ZkCode.AUTH_FAILED or (xid == requests.SET_WATCHES_XID and error):
-            return self._lose(now, f"refused by the server: {ZkCode.of(error).name}")
-        if xid in (requests.SET_WATCHES_XID, requests.AUTH_XID):
+        if error == ZkCode.AUTH_FAILED or (xid == SET_WATCHES_XID and error):
+            return self._lose(now, f"refused by the server: {code_of(error).name}")
+        if xid in (SET_WATCHES_XID, AUTH_XID):
             return []
         if not self._sent or self._sent[0].xid != xid:
             return self._lose(now, f"an answer out of order: xid {xid}")
@@ -363,10 +380,10 @@ class Session:
         return self._reply(self._sent[0], error, reader, now)
 
     def _reply(self, call: _Call, error: int, reader: Reader, now: float) -> list[Effect]:
-        if call.opcode == requests.CLOSE:
+        if call.opcode == OpCode.CLOSE_SESSION:
             self._sent.clear()
             return self._closed()
-        result = self._frames.decode(call.op, error, reader)
+        result = self._requests.decode(call.op, call.opcode, error, reader)
         self._sent.popleft()
         self._remember_watch(call.op, result)
         effects: list[Effect] = []
@@ -389,10 +406,10 @@ class Session:
             self._data_watches[op.path] = None
 
     def _event(self, reader: Reader) -> list[Effect]:
-        kind, full = requests.read_event(reader)
-        if kind is None:
+        event = WatcherEvent.decode(reader)
+        if event.type not in (1, 2, 3, 4):
             return []
-        path = self._frames.own(full)
+        kind, path = WatchKind(event.type), self._requests.own(event.path)
         if kind is not WatchKind.CHILDREN_CHANGED:
             self._data_watches.pop(path, None)
             self._exist_watches.pop(path, None)
@@ -410,11 +427,15 @@ class Session:
         size = 0
         for kind, watches in enumerate((self._data_watches, self._exist_watches, self._child_watches)):
             for path in watches:
-                full = self._frames.full(path)
+                full = self._requests.full(path)
                 batch[kind].append(full)
                 size += len(full) * 4
                 if size >= WATCHES_PER_FRAME:
-                    yield requests.set_watches(self._last_zxid, *batch)
+                    yield self._set_watches(*batch)
                     batch, size = ([], [], []), 0
         if size:
-            yield requests.set_watches(self._last_zxid, *batch)
+            yield self._set_watches(*batch)
+
+    def _set_watches(self, data: list[str], exist: list[str], child: list[str]) -> bytes:
+        body = SetWatchesRequest(self._last_zxid, tuple(data), tuple(exist), tuple(child))
+        return encode_request(SET_WATCHES_XID, OpCode.SET_WATCHES, body)

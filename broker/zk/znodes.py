@@ -1,8 +1,8 @@
 """Every path that Kafka keeps in ZooKeeper and the JSON in it (kafka.zk.ZkData): nobody else spells a path.
 
-Pure. Payloads are small frozen dataclasses with ``encode() -> bytes`` and ``decode(data)``; unknown keys are ignored, what
-cannot be read raises :class:`MalformedZnode`. Both forms are known: what an inter.broker.protocol.version of 2.6 writes
-and what one of 3.9 writes. Mind the types (readers in Java do): partition keys, timestamps and block ends are strings.
+Pure. Payloads are small frozen dataclasses with ``encode() -> bytes`` and ``decode(data)``; unknown keys are ignored,
+what cannot be read raises :class:`MalformedZnode`. Both forms are known: what an inter.broker.protocol.version of 2.6
+writes and what one of 3.9 writes. Mind the types, as Java does: partition keys, timestamps, block ends are strings.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ ISR_CHANGES = "/isr_change_notification"
 LOG_DIR_EVENTS = "/log_dir_event_notification"
 PRODUCER_ID_BLOCK = "/latest_producer_id_block"
 FEATURE = "/feature"
-MIGRATION = "/migration"
 
 ISR_CHANGE_PREFIX = f"{ISR_CHANGES}/isr_change_"
 LOG_DIR_EVENT_PREFIX = f"{LOG_DIR_EVENTS}/log_dir_event_"
@@ -44,20 +43,8 @@ DEFAULT_ENTITY = "<default>"
 NO_LEADER = -1
 
 PERSISTENT_PATHS = (
-    CONSUMERS,
-    BROKER_IDS,
-    TOPICS,
-    CONFIG_CHANGES,
-    DELETE_TOPICS,
-    SEQUENCE_ID,
-    ISR_CHANGES,
-    PRODUCER_ID_BLOCK,
-    LOG_DIR_EVENTS,
-    "/config/topics",
-    "/config/clients",
-    "/config/users",
-    "/config/brokers",
-    "/config/ips",
+    *(CONSUMERS, BROKER_IDS, TOPICS, CONFIG_CHANGES, DELETE_TOPICS, SEQUENCE_ID, ISR_CHANGES, PRODUCER_ID_BLOCK),
+    *(LOG_DIR_EVENTS, "/config/topics", "/config/clients", "/config/users", "/config/brokers", "/config/ips"),
 )
 """The skeleton that every broker makes at its start, with null data (ZkData.PersistentZkPaths)."""
 
@@ -110,11 +97,6 @@ def child(parent: str, name: str) -> str:
     return f"{parent}/{name}"
 
 
-def name_of(path: str) -> str:
-    """The last element of a path."""
-    return path.rpartition("/")[2]
-
-
 def sequence_of(name: str) -> int:
     """The number that ZooKeeper appended to a sequential node. Raises MalformedZnode."""
     digits = name[-10:]
@@ -154,7 +136,7 @@ def _write(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-class _reading:
+class _Reading:
     """Opens a JSON object, and turns every error of walking through what others wrote into MalformedZnode."""
 
     def __init__(self, data: bytes | None, what: str) -> None:
@@ -213,7 +195,7 @@ class ControllerZnode:
 
     @classmethod
     def decode(cls, data: bytes | None) -> ControllerZnode:
-        with _reading(data, CONTROLLER) as content:
+        with _Reading(data, CONTROLLER) as content:
             kraft = content.get("kraftControllerEpoch")
             return cls(
                 int(content["brokerid"]), int(content.get("timestamp", -1)), None if kraft is None else int(kraft)
@@ -233,7 +215,7 @@ def decode_controller_epoch(data: bytes | None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class FeatureZnode:
-    """``/feature`` (IBP >= 2.7). ``features``: name -> (min or None, max); min is written below metadata 3.3-IV0 only."""
+    """``/feature`` (IBP >= 2.7). ``features``: name -> (min or None, max); min: version 1 only."""
 
     enabled: bool
     features: Mapping[str, tuple[int | None, int]] = field(default_factory=dict)
@@ -248,7 +230,7 @@ class FeatureZnode:
 
     @classmethod
     def decode(cls, data: bytes | None) -> FeatureZnode:
-        with _reading(data, FEATURE) as content:
+        with _Reading(data, FEATURE) as content:
             features = {
                 str(name): (levels.get("min_version_level"), int(levels["max_version_level"]))
                 for name, levels in (content.get("features") or {}).items()
@@ -264,7 +246,7 @@ def encode_cluster_id(cluster_id: str) -> bytes:
 
 
 def decode_cluster_id(data: bytes | None) -> str:
-    with _reading(data, CLUSTER_ID) as content:
+    with _Reading(data, CLUSTER_ID) as content:
         return str(content["id"])
 
 
@@ -324,7 +306,7 @@ class BrokerZnode:
     @classmethod
     def decode(cls, broker: int, data: bytes | None) -> BrokerZnode:
         what = broker_id(broker)
-        with _reading(data, what) as content:
+        with _Reading(data, what) as content:
             version = int(content["version"])
             protocols: dict[str, str] = content.get("listener_security_protocol_map") or {}
             if version < 1:
@@ -379,7 +361,7 @@ class TopicZnode:
     @classmethod
     def decode(cls, name: str, data: bytes | None) -> TopicZnode:
         what = topic(name)
-        with _reading(data, what) as content:
+        with _Reading(data, what) as content:
             adding = content.get("adding_replicas") or {}
             removing = content.get("removing_replicas") or {}
             found = {
@@ -418,7 +400,7 @@ class PartitionState:
 
     @classmethod
     def decode(cls, data: bytes | None) -> PartitionState:
-        with _reading(data, "partition state") as content:
+        with _Reading(data, "partition state") as content:
             return cls(
                 int(content["leader"]),
                 int(content["leader_epoch"]),
@@ -437,7 +419,7 @@ def encode_partition_set(pairs: Iterable[tuple[str, int]]) -> bytes:
 
 
 def decode_partition_set(data: bytes | None) -> tuple[tuple[str, int], ...]:
-    with _reading(data, "partition set") as content:
+    with _Reading(data, "partition set") as content:
         return tuple((str(item["topic"]), int(item["partition"])) for item in content["partitions"])
 
 
@@ -450,7 +432,7 @@ def encode_reassignment(targets: Mapping[tuple[str, int], Iterable[int]]) -> byt
 
 
 def decode_reassignment(data: bytes | None) -> dict[tuple[str, int], tuple[int, ...]]:
-    with _reading(data, REASSIGN_PARTITIONS) as content:
+    with _Reading(data, REASSIGN_PARTITIONS) as content:
         return {(str(it["topic"]), int(it["partition"])): _ids(it["replicas"]) for it in content["partitions"]}
 
 
@@ -461,7 +443,7 @@ def encode_log_dir_event(broker: int) -> bytes:
 
 def decode_log_dir_event(data: bytes | None) -> int:
     """The broker whose directory failed."""
-    with _reading(data, LOG_DIR_EVENTS) as content:
+    with _Reading(data, LOG_DIR_EVENTS) as content:
         return int(content["broker"])
 
 
@@ -483,7 +465,7 @@ class ProducerIdBlock:
         """None for the empty node of a new cluster."""
         if not data:
             return None
-        with _reading(data, PRODUCER_ID_BLOCK) as content:
+        with _Reading(data, PRODUCER_ID_BLOCK) as content:
             return cls(int(content["broker"]), int(content["block_start"]), int(content["block_end"]))
 
 
@@ -498,7 +480,7 @@ def decode_config(data: bytes | None) -> dict[str, str]:
     """An empty node reads as no configs."""
     if not data:
         return {}
-    with _reading(data, CONFIG) as content:
+    with _Reading(data, CONFIG) as content:
         return {str(key): str(value) for key, value in content["config"].items()}
 
 
@@ -508,7 +490,7 @@ def encode_config_change(entity_path: str) -> bytes:
 
 def decode_config_change(data: bytes | None) -> str:
     """The entity path (``topics/foo``); version 1 named type and entity apart, for topics and clients only."""
-    with _reading(data, CONFIG_CHANGES) as content:
+    with _Reading(data, CONFIG_CHANGES) as content:
         if content["version"] == 2:
             return str(content["entity_path"])
         if content["version"] == 1 and content["entity_type"] in ("topics", "clients"):
