@@ -74,11 +74,11 @@ class Log:
     producers: ProducerState
 
     def append_as_leader(
-        self, records: Buffer, leader_epoch: int, now_ms: int, *, origin: Origin = Origin.CLIENT, validated: bool = False
+        self, records: Buffer, leader_epoch: int, now_ms: int, *, origin: Origin = Origin.CLIENT, walked: Walked | None = None
     ) -> AppendInfo:
         """Check and append one v2 batch, assigning offsets and ``leader_epoch`` in place (bytes are copied first).
 
-        ``validated=True``: ``broker.wire.records.validate`` has already passed this batch (in a worker); the walk is
+        ``walked``: what ``broker.wire.validation.validate`` found in a worker; then CRC and walk are
         skipped. Raises KafkaError as facts E.2 and G.2 list: CORRUPT_MESSAGE, INVALID_RECORD (may be a
         ``InvalidRecords`` with per-record errors), MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP,
         OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNSUPPORTED_FOR_MESSAGE_FORMAT (magic 0 and 1); then
