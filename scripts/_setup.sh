@@ -36,7 +36,9 @@ setup_venv() {
         fi
     fi
     echo "Installing what pyproject.toml asks for (once)" >&2
-    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" >&2; then
+    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" \
+        >.venv/pip.log 2>&1; then
+        tail -n 20 .venv/pip.log >&2
         echo "pip could not install the libraries. It needs the network, or an index named by PIP_INDEX_URL." >&2
         return 1
     fi

@@ -1,0 +1,55 @@
+"""The rows of the settings, and the types that stand for them."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from broker.config import BROKER_KEY, BROKER_KEYS, TOPIC_KEYS, KafkaConfig, Key, Kind, LogConfig
+
+TYPES: dict[Kind, Any] = {
+    Kind.BOOLEAN: bool,
+    Kind.STRING: str,
+    Kind.INT: int,
+    Kind.SHORT: int,
+    Kind.LONG: int,
+    Kind.DOUBLE: float,
+    Kind.LIST: tuple[str, ...],
+    Kind.CLASS: str,
+    Kind.PASSWORD: str,
+}
+FILLED_IN = {"zookeeper.connect", "log.dirs"}  # no default, and yet never None: required, or derived
+
+
+@pytest.mark.parametrize(("keys", "holder"), [(BROKER_KEYS, KafkaConfig), (TOPIC_KEYS, LogConfig)])
+def test_every_row_is_an_attribute_of_its_type_and_there_is_no_other(keys: tuple[Key, ...], holder: type) -> None:
+    hints = typing.get_type_hints(holder)
+    declared = {each.name: hints[each.name] for each in fields(holder)}  # type: ignore[arg-type]
+    extra = {"originals", "unknown", "overrides"}
+    expected = {}
+    for key in keys:
+        plain = TYPES[key.kind]
+        expected[key.attribute] = plain | None if key.default is None and key.name not in FILLED_IN else plain
+    assert {name: hint for name, hint in declared.items() if name not in extra} == expected
+
+
+@pytest.mark.parametrize("key", [*BROKER_KEYS, *TOPIC_KEYS], ids=lambda key: key.name)
+def test_a_default_survives_being_written_and_read(key: Key) -> None:
+    text = key.format(key.default)
+    if text is not None and text != "":
+        assert key.parse(text) == key.default
+    assert key.doc.endswith((".", ":"))
+
+
+def test_no_setting_has_two_rows() -> None:
+    assert len(BROKER_KEY) == len(BROKER_KEYS)
+
+
+@pytest.mark.parametrize("key", [key for key in TOPIC_KEYS if key.synonyms], ids=lambda key: key.name)
+def test_a_topic_default_is_that_of_its_broker_synonyms(key: Key) -> None:
+    for synonym in key.synonyms:
+        assert synonym.name in BROKER_KEY
+    assert getattr(KafkaConfig.of().topic_defaults(), key.attribute) == key.default
