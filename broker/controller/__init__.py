@@ -1,0 +1,1 @@
+"""The controller: decides who leads each partition and tells every broker (kafka.controller.KafkaController)."""

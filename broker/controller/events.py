@@ -1,0 +1,157 @@
+"""What happens to the controller, and what it wants done: plain values (kafka.controller.ControllerEvent).
+
+Events come from ZooKeeper's watches, from requests, from brokers' replies and from timers. An event with a ``token``
+is a request: exactly one :class:`Reply` with that token answers it, unless the controller resigns (NOT_CONTROLLER).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from broker.controller.state import TopicPartition
+
+
+class Elect(NamedTuple):
+    """Look who is controller, and try to become it if nobody is (Startup, Reelect, ControllerChange)."""
+
+    wall_ms: int
+
+
+class BrokerChange(NamedTuple):
+    """Children of /brokers/ids changed."""
+
+
+class BrokerModification(NamedTuple):
+    """A broker's znode changed: its endpoints."""
+
+    broker: int
+
+
+class TopicChange(NamedTuple):
+    """Children of /brokers/topics changed."""
+
+
+class PartitionModification(NamedTuple):
+    """A topic's znode changed: partitions were added."""
+
+    topic: str
+
+
+class TopicDeletion(NamedTuple):
+    """Children of /admin/delete_topics changed."""
+
+
+class IsrChange(NamedTuple):
+    """Children of /isr_change_notification changed (IBP < 2.7-IV2)."""
+
+
+class LogDirEvent(NamedTuple):
+    """Children of /log_dir_event_notification changed."""
+
+
+class PreferredElectionZnode(NamedTuple):
+    """/admin/preferred_replica_election was created."""
+
+
+class AutoRebalance(NamedTuple):
+    """Time to look whether leaders are where they are preferred."""
+
+
+class ControlReply(NamedTuple):
+    """A broker answered LeaderAndIsr or StopReplica. ``broker_epoch`` is the one that the request was sent to."""
+
+    broker: int
+    broker_epoch: int
+    request: Any
+    response: Any
+
+
+class ElectLeaders(NamedTuple):
+    """ElectLeaders (KIP-460). ``partitions`` None: all. ``election_type``: 0 preferred, 1 unclean.
+
+    The reply is ``dict[TopicPartition, tuple[ErrorCode, str | None]]``.
+    """
+
+    token: int
+    partitions: tuple[TopicPartition, ...] | None
+    election_type: int
+
+
+class ControlledShutdown(NamedTuple):
+    """A broker wants to stop. The reply is the tuple of partitions that it still leads, or a KafkaError."""
+
+    token: int
+    broker: int
+    broker_epoch: int
+
+
+class AlterPartition(NamedTuple):
+    """A leader proposes ISRs (KIP-497). The reply is an AlterPartitionResponse."""
+
+    token: int
+    request: Any
+    version: int
+
+
+class AllocateProducerIds(NamedTuple):
+    """A broker wants producer ids (KIP-730). The reply is an AllocateProducerIdsResponse."""
+
+    token: int
+    request: Any
+
+
+Event = (
+    Elect
+    | BrokerChange
+    | BrokerModification
+    | TopicChange
+    | PartitionModification
+    | TopicDeletion
+    | IsrChange
+    | LogDirEvent
+    | PreferredElectionZnode
+    | AutoRebalance
+    | ControlReply
+    | ElectLeaders
+    | ControlledShutdown
+    | AlterPartition
+    | AllocateProducerIds
+)
+
+
+class Send(NamedTuple):
+    """Queue a LeaderAndIsr, UpdateMetadata or StopReplica request for a broker, behind what it was sent before."""
+
+    broker: int
+    request: Any
+
+
+class OpenChannel(NamedTuple):
+    """Start sending to a broker; an open channel is pointed at the new address and keeps its queue."""
+
+    broker: int
+    host: str
+    port: int
+
+
+class CloseChannel(NamedTuple):
+    """The broker is gone: forget what was queued for it."""
+
+    broker: int
+
+
+class Reply(NamedTuple):
+    """Answer the request with that token. A KafkaError as ``value`` is raised to the caller."""
+
+    token: int
+    value: Any
+
+
+class SetTimer(NamedTuple):
+    """Post ``event`` in ``seconds``; it is forgotten at resignation."""
+
+    seconds: float
+    event: Event
+
+
+Effect = Send | OpenChannel | CloseChannel | Reply | SetTimer
