@@ -59,7 +59,9 @@ class Lock(Protocol):
 class Files(Protocol):
     """Paths are absolute strings. Every call raises OSError as the system does."""
 
-    def open(self, path: str, *, create: bool = False) -> File: ...
+    def open(self, path: str, *, create: bool = False, mode: int = 0o644) -> File:
+        """``mode``: the permissions of a file that is created."""
+        ...
 
     def read(self, path: str) -> bytes: ...
 
@@ -96,7 +98,7 @@ class Files(Protocol):
     async def fsync_dir(self, path: str) -> None: ...
 
 
-def write_atomically(files: Files, path: str, data: bytes) -> None:
+def write_atomically(files: Files, path: str, data: bytes, *, mode: int = 0o644) -> None:
     """Write ``path`` by way of ``path.tmp`` and a rename; a reader sees the old or the new content, never a mix.
 
     The content survives kill -9; it survives power loss only where the caller syncs (see :func:`write_durably`).
@@ -104,7 +106,7 @@ def write_atomically(files: Files, path: str, data: bytes) -> None:
     temporary = path + ".tmp"
     with contextlib.suppress(FileNotFoundError):
         files.unlink(temporary)
-    file = files.open(temporary, create=True)
+    file = files.open(temporary, create=True, mode=mode)
     try:
         append_all(file, data)
     finally:
@@ -169,9 +171,9 @@ class RealLock:
 
 
 class RealFiles:
-    def open(self, path: str, *, create: bool = False) -> File:
+    def open(self, path: str, *, create: bool = False, mode: int = 0o644) -> File:
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        return RealFile(path, os.open(path, flags, 0o644))
+        return RealFile(path, os.open(path, flags, mode))
 
     def read(self, path: str) -> bytes:
         with open(path, "rb") as file:

@@ -146,7 +146,7 @@ class SimFiles:
             raise self._missing(path)
         return inode
 
-    def open(self, path: str, *, create: bool = False) -> SimFile:
+    def open(self, path: str, *, create: bool = False, mode: int = 0o644) -> SimFile:
         self.process.tick()
         if self.disk.names.get(path) is None:
             if not create:
