@@ -160,6 +160,7 @@ class Session:
         self.password = password
         self.timeout_ms = timeout_ms
         self.wake_at: float | None = None
+        self.ended = False  # the server confirmed the close
         self._asked_timeout_ms = timeout_ms
         self._connect_timeout = max(1.0, timeout_ms / 1000 / hosts)
         self._max_in_flight = max_in_flight
@@ -381,6 +382,7 @@ class Session:
 
     def _reply(self, call: _Call, error: int, reader: Reader, now: float) -> list[Effect]:
         if call.opcode == OpCode.CLOSE_SESSION:
+            self.ended = error == ZkCode.OK
             self._sent.clear()
             return self._closed()
         result = self._requests.decode(call.op, call.opcode, error, reader)
