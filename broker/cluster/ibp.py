@@ -55,7 +55,7 @@ class Ibp:
         return found
 
     def version(self, api_key: int) -> int:
-        """The version of ``api_key`` that a broker or controller of this protocol sends. Raises KeyError if it sends none."""
+        """The version of ``api_key`` that brokers and controllers send. Raises KeyError if they send none."""
         return self.versions[api_key]
 
     def fetch_version(self, *, topic_ids_known: bool) -> int:

@@ -127,7 +127,7 @@ class MetadataCache:
     # change
 
     def update(self, request: UpdateMetadataRequest) -> Delta:
-        """Apply UpdateMetadata: the list of brokers is replaced, partitions are put; leader -2 removes one (facts C.4)."""
+        """Apply UpdateMetadata: brokers are replaced, partitions are put; leader -2 removes one (facts C.4)."""
         brokers = {broker.id: _live_broker(broker) for broker in request.live_brokers}
         brokers_changed = brokers != self._brokers
         self._brokers = brokers

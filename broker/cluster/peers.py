@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from broker.host import Clock, Net, Timer
 from broker.wire import codec
+from broker.wire.errors import Malformed
 
 _LARGEST_REPLY = 1 << 30
 
@@ -39,9 +40,9 @@ class _Wire(asyncio.Protocol):
         self._buffer = bytearray()
         self._needed = 4
         self.transport: asyncio.Transport | None = None
+        self.lost: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
@@ -64,7 +65,8 @@ class _Wire(asyncio.Protocol):
         return memoryview(self._buffer)[4 : self._needed], rest
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._on_lost(self, str(exc) if exc else "closed the connection")
+        self.lost = str(exc) if exc else "closed the connection"
+        self._on_lost(self, self.lost)
 
 
 class Line:
@@ -121,9 +123,11 @@ class Line:
         self._dialing = None
         assert isinstance(protocol, _Wire)
         self._wire = protocol
+        if protocol.lost is not None or protocol.transport is None:
+            self._drop(protocol.lost or "closed the connection")
+            return
         unwritten, self._unwritten = self._unwritten, []
-        if protocol.transport is not None:
-            protocol.transport.writelines(unwritten)
+        protocol.transport.write(b"".join(unwritten))
 
     def _on_frame(self, frame: memoryview) -> None:
         if not self._outstanding:
@@ -132,8 +136,8 @@ class Line:
         sent = self._outstanding[0]
         try:
             correlation_id, reply = codec.decode_response(sent.api_key, sent.version, frame)
-        except Exception as error:
-            self._drop(f"unreadable reply: {error!r}")  # whatever a peer's bytes cause, it ends this connection only
+        except Malformed as error:
+            self._drop(f"unreadable reply: {error}")
             return
         if correlation_id != sent.correlation_id:
             self._drop("answered out of order")

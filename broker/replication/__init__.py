@@ -1,1 +1,1 @@
-"""Replication: partitions led and followed by this broker, and what keeps them in step (kafka.server.ReplicaManager)."""
+"""Replication: partitions led and followed here, and what keeps them in step (kafka.server.ReplicaManager)."""

@@ -1,4 +1,4 @@
-"""How a follower finds its way back into its leader's log: a machine (kafka.server.AbstractFetcherThread, per partition).
+"""How a follower finds its way back into its leader's log: a machine (kafka.server.AbstractFetcherThread).
 
 It says what to ask the leader next, is told the answer, and returns what to do with the log. It lives for one leader
 epoch; a new LeaderAndIsr makes a new one. Why it is right:
@@ -38,7 +38,7 @@ class Phase(Enum):
 
 
 class Question(NamedTuple):
-    """What would be asked now. ``epoch``: our last epoch (TRUNCATING), or that of the last record fetched (FETCHING)."""
+    """What would be asked now; ``epoch`` is our last one, that of the last record that we hold."""
 
     phase: Phase
     leader_epoch: int
@@ -95,7 +95,7 @@ class Follower:
     delayed_until: float = 0.0
 
     def begin(self, log_end: int, high_watermark: int) -> Effect | None:
-        """Start at our ``log_end``. A log without epochs is cut to its high watermark, as nothing better is known (D.7)."""
+        """Start at our ``log_end``. A log that knows no epochs is cut to its high watermark (facts D.7)."""
         self.at(log_end)
         if self.last_epoch == UNDEFINED_EPOCH:
             return Truncate(high_watermark) if high_watermark < log_end else None
@@ -170,7 +170,7 @@ class Follower:
         self.phase = Phase.FAILED
 
     def _cut(self, epoch: int, end_offset: int, high_watermark: int) -> tuple[int, bool]:
-        """Where to cut, and whether that is the point of divergence (AbstractFetcherThread.getOffsetTruncationState)."""
+        """Where to cut, and whether that is the point of divergence (getOffsetTruncationState)."""
         if end_offset == UNDEFINED_OFFSET:
             return high_watermark, True
         if epoch == UNDEFINED_EPOCH:

@@ -6,7 +6,7 @@ effects; it touches no byte of a log, no clock and no socket. Why it is right:
 * A record is committed once every replica of the *maximal* ISR has it, so any of them may lead next without losing it.
   Maximal means the committed ISR and every one that may have been written in its place: while a change is pending
   nobody knows which of the two the controller holds, so the high watermark waits for both.
-* A follower's fetch at offset ``f`` in the leader's epoch proves that it has everything below ``f`` of this leader's log.
+* A follower's fetch at offset ``f`` in the leader's epoch proves that it has all of this leader's log below ``f``.
 * The high watermark never goes back, but by truncation on a follower.
 * At most one ISR change is pending; its answer counts only while that very proposal is still pending, so an answer that
   was overtaken by a newer LeaderAndIsr changes nothing.
@@ -203,7 +203,7 @@ class Partition:
         return (Deposed(self.leader_epoch),) if deposed else ()
 
     def stop(self) -> Effects:
-        """Serve no longer (StopReplica, or the log dir failed); epochs are kept, so that older requests stay refused."""
+        """Serve no longer (StopReplica, a failed log dir); epochs are kept, so that older requests stay refused."""
         deposed = self.role is Role.LEADER
         self.role = Role.NONE
         self.leader = -1
@@ -223,7 +223,7 @@ class Partition:
     # the leader's work
 
     def admit(self, acks: int, epoch: int = -1) -> None:
-        """May a record be appended now? ``epoch`` -1: whatever the epoch. Raises KafkaError, before anything is written.
+        """May a record be appended now? ``epoch`` -1: in any epoch. Raises KafkaError, before anything is written.
 
         NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH; NOT_ENOUGH_REPLICAS for acks=-1 when the
         committed ISR is below the minimum (facts D.4).
@@ -273,7 +273,7 @@ class Partition:
         return (*proposed, *self._advance(now)) if moved else proposed
 
     def shrink(self, now: float) -> Effects:
-        """Propose to drop from the ISR whoever has not caught up within the lag time; nothing while a change is pending."""
+        """Propose to drop from the ISR whoever has not caught up within the lag time, unless a change is pending."""
         self._must_lead()
         if self.pending is not None:
             return ()
@@ -287,7 +287,7 @@ class Partition:
         return self._propose(Change.SHRINK, tuple(replica for replica in self.isr if replica not in slow))
 
     def _propose_expansion(self, broker_id: int, progress: Progress) -> Effects:
-        """In sync: past the high watermark and the start of this epoch, so that it holds all that is committed (D.3)."""
+        """In sync: past the high watermark and the start of this epoch, so that it holds what is committed (D.3)."""
         if self.pending is not None or broker_id in self.isr or not self.rules.is_alive(broker_id):
             return ()
         if progress.end < self.high_watermark or progress.end < self.leader_epoch_start:
@@ -345,7 +345,7 @@ class Partition:
     # what waiters ask
 
     def reached(self, required: int) -> ErrorCode | None:
-        """Whether a produce with acks=all up to ``required`` (last offset + 1) is done, and how; None: not yet (D.4)."""
+        """How a produce with acks=all up to ``required`` (last offset + 1) ended; None: not yet (D.4)."""
         if self.role is not Role.LEADER:
             return ErrorCode.NOT_LEADER_OR_FOLLOWER
         if self.high_watermark < required:
