@@ -60,9 +60,17 @@ class _Source:
         self.lines: list[str] = []
         self.names: dict[str, Any] = {
             name: getattr(primitives, name)
-            for name in (
-                "read_numbers write_numbers read_uvarint more_uvarint uvarint skip_tags uuid_of too_short is_null"
-            ).split()
+            for name in [
+                "read_numbers",
+                "write_numbers",
+                "read_uvarint",
+                "more_uvarint",
+                "uvarint",
+                "skip_tags",
+                "uuid_of",
+                "too_short",
+                "is_null",
+            ]
         }
         self.depth = 1
         self.counter = 0
@@ -101,7 +109,7 @@ class _Source:
     def build(self, signature: str, shape: Shape, kind: str) -> Any:
         source = f"def {signature}:\n" + "\n".join(self.lines)
         code = compile(source, f"<{kind} {shape.cls.__name__} v{self.version}>", "exec")
-        exec(code, self.names)  # noqa: S102
+        exec(code, self.names)
         return self.names[signature.partition("(")[0]]
 
 

@@ -102,7 +102,7 @@ UNSET: Final = _Unset()
 
 
 def f(type_: Any, versions: str, *, nullable: str = "", default: Any = UNSET, tag: int = -1, tagged: str = "") -> Any:
-    """A field carried in ``versions`` ("0+", "3-5", "2"); null may stand in ``nullable``; ``tag``, ``tagged``: KIP-482."""
+    """A field carried in ``versions`` ("0+", "3-5", "2"), null allowed in ``nullable``; ``tag``, ``tagged``: KIP-482."""
     if tag >= 0 and not tagged:
         tagged = versions
     return _Spec(type_, parse_range(versions), parse_range(nullable), parse_range(tagged), tag, default)
@@ -211,7 +211,7 @@ def _compile_init(shape: Shape) -> Callable[..., None]:
         else:
             body.append(f" self.{each.name} = {each.name}")
     signature = ", ".join(["self", *(["*", *parameters] if parameters else [])])
-    exec(f"def __init__({signature}):\n" + "\n".join(body or [" pass"]), environment)  # noqa: S102
+    exec(f"def __init__({signature}):\n" + "\n".join(body or [" pass"]), environment)
     init: Callable[..., None] = environment["__init__"]
     init.__qualname__ = f"{shape.cls.__name__}.__init__"
     return init

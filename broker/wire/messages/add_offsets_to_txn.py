@@ -1,4 +1,4 @@
-"""AddOffsetsToTxn, API 25 (org.apache.kafka.common.message.AddOffsetsToTxnRequestData, AddOffsetsToTxnResponseData)."""
+"""AddOffsetsToTxn, API 25 (org.apache.kafka.common.message.AddOffsetsToTxnRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AddPartitionsToTxn, API 24 (org.apache.kafka.common.message.AddPartitionsToTxnRequestData, AddPartitionsToTxnResponseData)."""
+"""AddPartitionsToTxn, API 24 (org.apache.kafka.common.message.AddPartitionsToTxnRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AllocateProducerIds, API 67 (org.apache.kafka.common.message.AllocateProducerIdsRequestData, AllocateProducerIdsResponseData)."""
+"""AllocateProducerIds, API 67 (org.apache.kafka.common.message.AllocateProducerIdsRequestData)."""
 
 from __future__ import annotations
 

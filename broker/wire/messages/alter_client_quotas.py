@@ -1,4 +1,4 @@
-"""AlterClientQuotas, API 49 (org.apache.kafka.common.message.AlterClientQuotasRequestData, AlterClientQuotasResponseData)."""
+"""AlterClientQuotas, API 49 (org.apache.kafka.common.message.AlterClientQuotasRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AlterConfigs, API 33 (org.apache.kafka.common.message.AlterConfigsRequestData, AlterConfigsResponseData)."""
+"""AlterConfigs, API 33 (org.apache.kafka.common.message.AlterConfigsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AlterPartition, API 56 (org.apache.kafka.common.message.AlterPartitionRequestData, AlterPartitionResponseData)."""
+"""AlterPartition, API 56 (org.apache.kafka.common.message.AlterPartitionRequestData)."""
 
 from __future__ import annotations
 

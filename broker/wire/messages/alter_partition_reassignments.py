@@ -1,4 +1,4 @@
-"""AlterPartitionReassignments, API 45 (org.apache.kafka.common.message.AlterPartitionReassignmentsRequestData, AlterPartitionReassignmentsResponseData)."""
+"""AlterPartitionReassignments, API 45 (org.apache.kafka.common.message.AlterPartitionReassignmentsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AlterReplicaLogDirs, API 34 (org.apache.kafka.common.message.AlterReplicaLogDirsRequestData, AlterReplicaLogDirsResponseData)."""
+"""AlterReplicaLogDirs, API 34 (org.apache.kafka.common.message.AlterReplicaLogDirsRequestData)."""
 
 from __future__ import annotations
 

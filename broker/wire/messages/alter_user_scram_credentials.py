@@ -1,4 +1,4 @@
-"""AlterUserScramCredentials, API 51 (org.apache.kafka.common.message.AlterUserScramCredentialsRequestData, AlterUserScramCredentialsResponseData)."""
+"""AlterUserScramCredentials, API 51 (org.apache.kafka.common.message.AlterUserScramCredentialsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ApiVersions, API 18 (org.apache.kafka.common.message.ApiVersionsRequestData, ApiVersionsResponseData)."""
+"""ApiVersions, API 18 (org.apache.kafka.common.message.ApiVersionsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ConsumerGroupDescribe, API 69 (org.apache.kafka.common.message.ConsumerGroupDescribeRequestData, ConsumerGroupDescribeResponseData)."""
+"""ConsumerGroupDescribe, API 69 (org.apache.kafka.common.message.ConsumerGroupDescribeRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ConsumerGroupHeartbeat, API 68 (org.apache.kafka.common.message.ConsumerGroupHeartbeatRequestData, ConsumerGroupHeartbeatResponseData)."""
+"""ConsumerGroupHeartbeat, API 68 (org.apache.kafka.common.message.ConsumerGroupHeartbeatRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ControlledShutdown, API 7 (org.apache.kafka.common.message.ControlledShutdownRequestData, ControlledShutdownResponseData)."""
+"""ControlledShutdown, API 7 (org.apache.kafka.common.message.ControlledShutdownRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CreateAcls, API 30 (org.apache.kafka.common.message.CreateAclsRequestData, CreateAclsResponseData)."""
+"""CreateAcls, API 30 (org.apache.kafka.common.message.CreateAclsRequestData)."""
 
 from __future__ import annotations
 

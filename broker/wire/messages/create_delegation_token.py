@@ -1,4 +1,4 @@
-"""CreateDelegationToken, API 38 (org.apache.kafka.common.message.CreateDelegationTokenRequestData, CreateDelegationTokenResponseData)."""
+"""CreateDelegationToken, API 38 (org.apache.kafka.common.message.CreateDelegationTokenRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CreatePartitions, API 37 (org.apache.kafka.common.message.CreatePartitionsRequestData, CreatePartitionsResponseData)."""
+"""CreatePartitions, API 37 (org.apache.kafka.common.message.CreatePartitionsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CreateTopics, API 19 (org.apache.kafka.common.message.CreateTopicsRequestData, CreateTopicsResponseData)."""
+"""CreateTopics, API 19 (org.apache.kafka.common.message.CreateTopicsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeleteAcls, API 31 (org.apache.kafka.common.message.DeleteAclsRequestData, DeleteAclsResponseData)."""
+"""DeleteAcls, API 31 (org.apache.kafka.common.message.DeleteAclsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeleteGroups, API 42 (org.apache.kafka.common.message.DeleteGroupsRequestData, DeleteGroupsResponseData)."""
+"""DeleteGroups, API 42 (org.apache.kafka.common.message.DeleteGroupsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DeleteRecords, API 21 (org.apache.kafka.common.message.DeleteRecordsRequestData, DeleteRecordsResponseData)."""
+"""DeleteRecords, API 21 (org.apache.kafka.common.message.DeleteRecordsRequestData)."""
 
 from __future__ import annotations
 

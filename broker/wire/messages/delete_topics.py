@@ -1,4 +1,4 @@
-"""DeleteTopics, API 20 (org.apache.kafka.common.message.DeleteTopicsRequestData, DeleteTopicsResponseData)."""
+"""DeleteTopics, API 20 (org.apache.kafka.common.message.DeleteTopicsRequestData)."""
 
 from __future__ import annotations
 

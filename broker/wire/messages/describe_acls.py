@@ -1,4 +1,4 @@
-"""DescribeAcls, API 29 (org.apache.kafka.common.message.DescribeAclsRequestData, DescribeAclsResponseData)."""
+"""DescribeAcls, API 29 (org.apache.kafka.common.message.DescribeAclsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DescribeClientQuotas, API 48 (org.apache.kafka.common.message.DescribeClientQuotasRequestData, DescribeClientQuotasResponseData)."""
+"""DescribeClientQuotas, API 48 (org.apache.kafka.common.message.DescribeClientQuotasRequestData)."""
 
 from __future__ import annotations
 

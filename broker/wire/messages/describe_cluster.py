@@ -1,4 +1,4 @@
-"""DescribeCluster, API 60 (org.apache.kafka.common.message.DescribeClusterRequestData, DescribeClusterResponseData)."""
+"""DescribeCluster, API 60 (org.apache.kafka.common.message.DescribeClusterRequestData)."""
 
 from __future__ import annotations
 

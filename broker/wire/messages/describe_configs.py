@@ -1,4 +1,4 @@
-"""DescribeConfigs, API 32 (org.apache.kafka.common.message.DescribeConfigsRequestData, DescribeConfigsResponseData)."""
+"""DescribeConfigs, API 32 (org.apache.kafka.common.message.DescribeConfigsRequestData)."""
 
 from __future__ import annotations
 

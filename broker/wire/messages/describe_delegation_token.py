@@ -1,4 +1,4 @@
-"""DescribeDelegationToken, API 41 (org.apache.kafka.common.message.DescribeDelegationTokenRequestData, DescribeDelegationTokenResponseData)."""
+"""DescribeDelegationToken, API 41 (org.apache.kafka.common.message.DescribeDelegationTokenRequestData)."""
 
 from __future__ import annotations
 

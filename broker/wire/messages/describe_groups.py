@@ -1,4 +1,4 @@
-"""DescribeGroups, API 15 (org.apache.kafka.common.message.DescribeGroupsRequestData, DescribeGroupsResponseData)."""
+"""DescribeGroups, API 15 (org.apache.kafka.common.message.DescribeGroupsRequestData)."""
 
 from __future__ import annotations
 

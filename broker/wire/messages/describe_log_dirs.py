@@ -1,4 +1,4 @@
-"""DescribeLogDirs, API 35 (org.apache.kafka.common.message.DescribeLogDirsRequestData, DescribeLogDirsResponseData)."""
+"""DescribeLogDirs, API 35 (org.apache.kafka.common.message.DescribeLogDirsRequestData)."""
 
 from __future__ import annotations
 

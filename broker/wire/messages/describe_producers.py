@@ -1,4 +1,4 @@
-"""DescribeProducers, API 61 (org.apache.kafka.common.message.DescribeProducersRequestData, DescribeProducersResponseData)."""
+"""DescribeProducers, API 61 (org.apache.kafka.common.message.DescribeProducersRequestData)."""
 
 from __future__ import annotations
 

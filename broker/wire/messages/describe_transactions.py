@@ -1,4 +1,4 @@
-"""DescribeTransactions, API 65 (org.apache.kafka.common.message.DescribeTransactionsRequestData, DescribeTransactionsResponseData)."""
+"""DescribeTransactions, API 65 (org.apache.kafka.common.message.DescribeTransactionsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DescribeUserScramCredentials, API 50 (org.apache.kafka.common.message.DescribeUserScramCredentialsRequestData, DescribeUserScramCredentialsResponseData)."""
+"""DescribeUserScramCredentials, API 50 (org.apache.kafka.common.message.DescribeUserScramCredentialsRequestData)."""
 
 from __future__ import annotations
 

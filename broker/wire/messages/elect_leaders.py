@@ -1,4 +1,4 @@
-"""ElectLeaders, API 43 (org.apache.kafka.common.message.ElectLeadersRequestData, ElectLeadersResponseData)."""
+"""ElectLeaders, API 43 (org.apache.kafka.common.message.ElectLeadersRequestData)."""
 
 from __future__ import annotations
 

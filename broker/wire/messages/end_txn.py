@@ -1,4 +1,4 @@
-"""EndTxn, API 26 (org.apache.kafka.common.message.EndTxnRequestData, EndTxnResponseData)."""
+"""EndTxn, API 26 (org.apache.kafka.common.message.EndTxnRequestData)."""
 
 from __future__ import annotations
 

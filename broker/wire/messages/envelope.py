@@ -1,4 +1,4 @@
-"""Envelope, API 58 (org.apache.kafka.common.message.EnvelopeRequestData, EnvelopeResponseData)."""
+"""Envelope, API 58 (org.apache.kafka.common.message.EnvelopeRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ExpireDelegationToken, API 40 (org.apache.kafka.common.message.ExpireDelegationTokenRequestData, ExpireDelegationTokenResponseData)."""
+"""ExpireDelegationToken, API 40 (org.apache.kafka.common.message.ExpireDelegationTokenRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch, API 1 (org.apache.kafka.common.message.FetchRequestData, FetchResponseData)."""
+"""Fetch, API 1 (org.apache.kafka.common.message.FetchRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FindCoordinator, API 10 (org.apache.kafka.common.message.FindCoordinatorRequestData, FindCoordinatorResponseData)."""
+"""FindCoordinator, API 10 (org.apache.kafka.common.message.FindCoordinatorRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heartbeat, API 12 (org.apache.kafka.common.message.HeartbeatRequestData, HeartbeatResponseData)."""
+"""Heartbeat, API 12 (org.apache.kafka.common.message.HeartbeatRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IncrementalAlterConfigs, API 44 (org.apache.kafka.common.message.IncrementalAlterConfigsRequestData, IncrementalAlterConfigsResponseData)."""
+"""IncrementalAlterConfigs, API 44 (org.apache.kafka.common.message.IncrementalAlterConfigsRequestData)."""
 
 from __future__ import annotations
 

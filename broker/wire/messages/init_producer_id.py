@@ -1,4 +1,4 @@
-"""InitProducerId, API 22 (org.apache.kafka.common.message.InitProducerIdRequestData, InitProducerIdResponseData)."""
+"""InitProducerId, API 22 (org.apache.kafka.common.message.InitProducerIdRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JoinGroup, API 11 (org.apache.kafka.common.message.JoinGroupRequestData, JoinGroupResponseData)."""
+"""JoinGroup, API 11 (org.apache.kafka.common.message.JoinGroupRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LeaderAndIsr, API 4 (org.apache.kafka.common.message.LeaderAndIsrRequestData, LeaderAndIsrResponseData)."""
+"""LeaderAndIsr, API 4 (org.apache.kafka.common.message.LeaderAndIsrRequestData)."""
 
 from __future__ import annotations
 

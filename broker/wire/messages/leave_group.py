@@ -1,4 +1,4 @@
-"""LeaveGroup, API 13 (org.apache.kafka.common.message.LeaveGroupRequestData, LeaveGroupResponseData)."""
+"""LeaveGroup, API 13 (org.apache.kafka.common.message.LeaveGroupRequestData)."""
 
 from __future__ import annotations
 

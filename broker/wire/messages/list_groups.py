@@ -1,4 +1,4 @@
-"""ListGroups, API 16 (org.apache.kafka.common.message.ListGroupsRequestData, ListGroupsResponseData)."""
+"""ListGroups, API 16 (org.apache.kafka.common.message.ListGroupsRequestData)."""
 
 from __future__ import annotations
 

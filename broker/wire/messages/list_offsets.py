@@ -1,4 +1,4 @@
-"""ListOffsets, API 2 (org.apache.kafka.common.message.ListOffsetsRequestData, ListOffsetsResponseData)."""
+"""ListOffsets, API 2 (org.apache.kafka.common.message.ListOffsetsRequestData)."""
 
 from __future__ import annotations
 

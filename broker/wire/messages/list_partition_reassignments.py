@@ -1,4 +1,4 @@
-"""ListPartitionReassignments, API 46 (org.apache.kafka.common.message.ListPartitionReassignmentsRequestData, ListPartitionReassignmentsResponseData)."""
+"""ListPartitionReassignments, API 46 (org.apache.kafka.common.message.ListPartitionReassignmentsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ListTransactions, API 66 (org.apache.kafka.common.message.ListTransactionsRequestData, ListTransactionsResponseData)."""
+"""ListTransactions, API 66 (org.apache.kafka.common.message.ListTransactionsRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metadata, API 3 (org.apache.kafka.common.message.MetadataRequestData, MetadataResponseData)."""
+"""Metadata, API 3 (org.apache.kafka.common.message.MetadataRequestData)."""
 
 from __future__ import annotations
 

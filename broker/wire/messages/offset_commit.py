@@ -1,4 +1,4 @@
-"""OffsetCommit, API 8 (org.apache.kafka.common.message.OffsetCommitRequestData, OffsetCommitResponseData)."""
+"""OffsetCommit, API 8 (org.apache.kafka.common.message.OffsetCommitRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OffsetDelete, API 47 (org.apache.kafka.common.message.OffsetDeleteRequestData, OffsetDeleteResponseData)."""
+"""OffsetDelete, API 47 (org.apache.kafka.common.message.OffsetDeleteRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OffsetFetch, API 9 (org.apache.kafka.common.message.OffsetFetchRequestData, OffsetFetchResponseData)."""
+"""OffsetFetch, API 9 (org.apache.kafka.common.message.OffsetFetchRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""OffsetForLeaderEpoch, API 23 (org.apache.kafka.common.message.OffsetForLeaderEpochRequestData, OffsetForLeaderEpochResponseData)."""
+"""OffsetForLeaderEpoch, API 23 (org.apache.kafka.common.message.OffsetForLeaderEpochRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Produce, API 0 (org.apache.kafka.common.message.ProduceRequestData, ProduceResponseData)."""
+"""Produce, API 0 (org.apache.kafka.common.message.ProduceRequestData)."""
 
 from __future__ import annotations
 

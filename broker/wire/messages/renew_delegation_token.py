@@ -1,4 +1,4 @@
-"""RenewDelegationToken, API 39 (org.apache.kafka.common.message.RenewDelegationTokenRequestData, RenewDelegationTokenResponseData)."""
+"""RenewDelegationToken, API 39 (org.apache.kafka.common.message.RenewDelegationTokenRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SaslAuthenticate, API 36 (org.apache.kafka.common.message.SaslAuthenticateRequestData, SaslAuthenticateResponseData)."""
+"""SaslAuthenticate, API 36 (org.apache.kafka.common.message.SaslAuthenticateRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SaslHandshake, API 17 (org.apache.kafka.common.message.SaslHandshakeRequestData, SaslHandshakeResponseData)."""
+"""SaslHandshake, API 17 (org.apache.kafka.common.message.SaslHandshakeRequestData)."""
 
 from __future__ import annotations
 

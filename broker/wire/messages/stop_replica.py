@@ -1,4 +1,4 @@
-"""StopReplica, API 5 (org.apache.kafka.common.message.StopReplicaRequestData, StopReplicaResponseData)."""
+"""StopReplica, API 5 (org.apache.kafka.common.message.StopReplicaRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SyncGroup, API 14 (org.apache.kafka.common.message.SyncGroupRequestData, SyncGroupResponseData)."""
+"""SyncGroup, API 14 (org.apache.kafka.common.message.SyncGroupRequestData)."""
 
 from __future__ import annotations
 

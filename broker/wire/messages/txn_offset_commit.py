@@ -1,4 +1,4 @@
-"""TxnOffsetCommit, API 28 (org.apache.kafka.common.message.TxnOffsetCommitRequestData, TxnOffsetCommitResponseData)."""
+"""TxnOffsetCommit, API 28 (org.apache.kafka.common.message.TxnOffsetCommitRequestData)."""
 
 from __future__ import annotations
 

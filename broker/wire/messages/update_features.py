@@ -1,4 +1,4 @@
-"""UpdateFeatures, API 57 (org.apache.kafka.common.message.UpdateFeaturesRequestData, UpdateFeaturesResponseData)."""
+"""UpdateFeatures, API 57 (org.apache.kafka.common.message.UpdateFeaturesRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""UpdateMetadata, API 6 (org.apache.kafka.common.message.UpdateMetadataRequestData, UpdateMetadataResponseData)."""
+"""UpdateMetadata, API 6 (org.apache.kafka.common.message.UpdateMetadataRequestData)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WriteTxnMarkers, API 27 (org.apache.kafka.common.message.WriteTxnMarkersRequestData, WriteTxnMarkersResponseData)."""
+"""WriteTxnMarkers, API 27 (org.apache.kafka.common.message.WriteTxnMarkersRequestData)."""
 
 from __future__ import annotations
 
