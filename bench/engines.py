@@ -1,0 +1,157 @@
+"""The servers that are measured: kops' own and Apache's, each started from plain .properties files on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.client import metadata
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+JARS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kops-interop" / "kafka-3.9.1" / "libs"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Cluster:
+    """ZooKeeper and n brokers of one engine. ``ready_seconds``: from the first exec until all are in the metadata."""
+
+    def __init__(self, engine: str, brokers: int, **settings: str) -> None:
+        self.engine, self.size, self.settings = engine, brokers, settings
+        self.folder = Path(tempfile.mkdtemp(prefix=f"kops-bench-{engine}-"))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.zookeeper_port = free_port()
+        self.ports = [free_port() for _ in range(brokers)]
+        self.ready_seconds = 0.0
+
+    @property
+    def port(self) -> int:
+        return self.ports[0]
+
+    async def start(self) -> None:
+        began = time.perf_counter()
+        self._spawn("zookeeper", self._zookeeper_file())
+        if self.engine == "apache":
+            await self._listening(self.zookeeper_port)
+        for broker in range(self.size):
+            self._spawn(f"broker-{broker}", self._broker_file(broker))
+        await self.wait_for_brokers(self.size)
+        self.ready_seconds = time.perf_counter() - began
+
+    async def wait_for_brokers(self, count: int, seconds: float = 90) -> None:
+        deadline = time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            try:
+                views = [await metadata(port) for port in self.ports[:count]]
+                if all(len(v.brokers) == count and v.controller_id >= 0 for v in views):
+                    return
+            except OSError:
+                pass
+            await asyncio.sleep(0.01)
+        raise TimeoutError(f"{self.engine}: {count} brokers were not ready within {seconds} s; logs in {self.folder}")
+
+    def kill(self, broker: int, how: signal.Signals) -> None:
+        self.processes[f"broker-{broker}"].send_signal(how)
+
+    def start_broker(self, broker: int) -> None:
+        self._spawn(f"broker-{broker}", self.folder / f"server-{broker}.properties")
+
+    def memory_mb(self) -> float:
+        """Resident memory of all processes and their children, MB."""
+        total = 0
+        for process in self.processes.values():
+            if process.poll() is None:
+                family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+                total += sum(member.memory_info().rss for member in family)
+        return total / 1e6
+
+    def cpu_seconds(self, broker: int = 0) -> float:
+        times = psutil.Process(self.processes[f"broker-{broker}"].pid).cpu_times()
+        return float(times.user + times.system)
+
+    def stop(self) -> None:
+        """End what was started here, and only that."""
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            for name in sorted(self.processes, reverse=how == signal.SIGKILL):
+                if name != "zookeeper" or how == signal.SIGKILL:
+                    self._signal(self.processes[name], how)
+            for name, process in self.processes.items():
+                if name != "zookeeper" or how == signal.SIGKILL:
+                    self._wait(process, 30 if how == signal.SIGTERM else 5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @staticmethod
+    def _signal(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+        if process.poll() is None:
+            process.send_signal(how)
+
+    @staticmethod
+    def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+    async def _listening(self, port: int) -> None:
+        for _ in range(3000):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                return
+            except OSError:
+                await asyncio.sleep(0.01)
+        raise TimeoutError(f"{self.engine}: nothing listens on {port}; logs in {self.folder}")
+
+    def _zookeeper_file(self) -> Path:
+        path = self.folder / "zookeeper.properties"
+        path.write_text(
+            f"dataDir={self.folder}/zookeeper\nclientPort={self.zookeeper_port}\n"
+            "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\nadmin.enableServer=false\n"
+        )
+        return path
+
+    def _broker_file(self, broker: int) -> Path:
+        path = self.folder / f"server-{broker}.properties"
+        settings = {
+            "broker.id": str(broker),
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.ports[broker]}",
+            "log.dirs": f"{self.folder}/logs-{broker}",
+            "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
+            "offsets.topic.replication.factor": str(min(3, self.size)),
+            "group.initial.rebalance.delay.ms": "0",
+            **{key.replace("_", "."): value for key, value in self.settings.items()},
+        }
+        path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+        return path
+
+    def _spawn(self, name: str, file: Path) -> None:
+        with (self.folder / f"{name}.out").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self._command(name, file), cwd=self.folder, stdout=log, stderr=log, env=self._environment()
+            )
+
+    def _command(self, name: str, file: Path) -> list[str]:
+        zookeeper = name == "zookeeper"
+        if self.engine == "kops":
+            return [sys.executable, "-m", "broker.zookeeper" if zookeeper else "broker", str(file)]
+        main = "org.apache.zookeeper.server.quorum.QuorumPeerMain" if zookeeper else "kafka.Kafka"
+        heap = "-Xmx512m" if zookeeper else "-Xmx1g"
+        flags = [heap, "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Djava.awt.headless=true"]
+        return ["java", *flags, "-cp", f"{JARS}/*", main, str(file)]
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(REPOSITORY), "KAFKA_HEAP_OPTS": ""}
