@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from broker.api.authorized import CLUSTER_OPERATIONS, NOT_ASKED
 from broker.api.context import Context
 from broker.api.table import Table, api
 from broker.wire.errors import ErrorCode
 from broker.wire.keys import ApiKey
 from broker.wire.messages.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from broker.wire.messages.describe_cluster import (
+    DescribeClusterBroker,
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+)
 
+BROKER_ENDPOINTS: Final = 1
 _SOFTWARE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
 
@@ -30,3 +37,30 @@ def advertised(table: Table) -> list[ApiVersion]:
         ApiVersion(api_key=int(route.key), min_version=route.low, max_version=route.high)
         for route in table.routes.values()
     ]
+
+
+@api(ApiKey.DESCRIBE_CLUSTER, 0, 1)
+async def describe_cluster(ctx: Context, request: DescribeClusterRequest) -> DescribeClusterResponse:
+    """The brokers on the client's listener (KIP-700). Endpoints of KRaft controllers do not exist here (KIP-919)."""
+    if request.endpoint_type != BROKER_ENDPOINTS:
+        return DescribeClusterResponse(
+            error_code=ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
+            error_message="This cluster has no controller endpoints: it runs with ZooKeeper",
+        )
+    cache = ctx.services.metadata
+    brokers = []
+    for broker in cache.brokers():
+        endpoint = broker.endpoint(ctx.listener)
+        if endpoint is not None:
+            brokers.append(
+                DescribeClusterBroker(
+                    broker_id=broker.broker_id, host=endpoint.host, port=endpoint.port, rack=broker.rack
+                )
+            )
+    asked = request.include_cluster_authorized_operations
+    return DescribeClusterResponse(
+        cluster_id=ctx.services.cluster_id,
+        controller_id=cache.controller_id,
+        brokers=brokers,
+        cluster_authorized_operations=CLUSTER_OPERATIONS if asked else NOT_ASKED,
+    )

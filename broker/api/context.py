@@ -31,7 +31,7 @@ class ConnectionLike(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """The parts of one broker, filled by ``broker.broker``. What a family needs it takes from here, and nowhere else."""
+    """The parts of one broker, filled by ``broker.broker``; what a family needs it takes from here."""
 
     config: KafkaConfig
     host: Host
@@ -107,8 +107,8 @@ class Later:
     """An answer that comes later, exactly once, by :meth:`complete` or :meth:`fail`, unless the connection ends before.
 
     ``holds``: requests behind it on its connection are not begun until it is answered (Kafka's own order for all);
-    otherwise they are begun, and only their replies wait. ``on_drop`` is called when the connection ends first; whatever
-    is completed after that goes nowhere.
+    otherwise they are begun, and only their replies wait. ``on_drop`` is called when the connection ends first;
+    whatever is completed after that goes nowhere.
     """
 
     __slots__ = ("_waiting", "answer", "dropped", "holds", "on_drop")

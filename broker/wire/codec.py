@@ -6,9 +6,10 @@ views of the buffer, all others as copies. Everything that is not as it should b
 
 from __future__ import annotations
 
+import struct
+from functools import lru_cache
 from importlib import import_module
 from struct import Struct
-from struct import error as StructError
 from typing import Any, Final, NamedTuple, TypeVar
 
 from broker.wire.compiler import reader, writer
@@ -39,7 +40,7 @@ def read(cls: type[M], version: int, payload: Any, pos: int = 0) -> M:
     """The message of ``cls`` in ``version`` that begins at ``pos``. Raises Malformed."""
     try:
         found: M = reader(shape_of(cls), version)(payload, pos, len(payload))[0]
-    except (IndexError, StructError):
+    except (IndexError, struct.error):
         raise Malformed(f"{cls.__name__} v{version} ends too early, after {len(payload) - pos} bytes") from None
     return found
 
@@ -60,6 +61,7 @@ def response_class(api_key: int) -> type[Any]:
     return _class(api_key, "Response")
 
 
+@lru_cache(maxsize=256)
 def _class(api_key: int, kind: str) -> type[Any]:
     name = ApiKey(api_key).name
     module = import_module(f"broker.wire.messages.{name.lower()}")
@@ -94,7 +96,7 @@ def decode_request_header(payload: Any) -> RequestHeader:
         if header_version == 2:
             tags = payload[pos]
             pos = skip_tags(payload, pos + 1, tags, len(payload)) if tags else pos + 1
-    except (IndexError, StructError):
+    except (IndexError, struct.error):
         raise Malformed(f"request header ends too early, after {len(payload)} bytes") from None
     return RequestHeader(api_key, version, correlation_id, client_id, pos)
 
@@ -142,6 +144,6 @@ def decode_response(api_key: int, version: int, payload: Any) -> tuple[int, Any]
         pos = 4
         if response_header_version(api_key, version):
             pos = skip_tags(payload, 5, payload[4], len(payload)) if payload[4] else 5
-    except (IndexError, StructError):
+    except (IndexError, struct.error):
         raise Malformed(f"reply header ends too early, after {len(payload)} bytes") from None
     return correlation_id, read(response_class(api_key), version, payload, pos)

@@ -58,20 +58,7 @@ class _Source:
         self.version = version
         self.flexible = flexible
         self.lines: list[str] = []
-        self.names: dict[str, Any] = {
-            name: getattr(primitives, name)
-            for name in [
-                "read_numbers",
-                "write_numbers",
-                "read_uvarint",
-                "more_uvarint",
-                "uvarint",
-                "skip_tags",
-                "uuid_of",
-                "too_short",
-                "is_null",
-            ]
-        }
+        self.names: dict[str, Any] = {name: getattr(primitives, name) for name in primitives.CALLED_BY_CODECS}
         self.depth = 1
         self.counter = 0
         self.run: list[tuple[str, str]] = []
@@ -397,10 +384,7 @@ class _WriterSource(_Source):
         outer = self.out
         for each in tagged:
             value = f"{source}.{each.name}"
-            default = default_of(each)
-            self.emit(
-                f"if {value} is not None:" if default is None else f"if {value} != {self.bind('value', default)}:"
-            )
+            self.emit(f"if {self.differs(value, each)}:")
             self.depth += 1
             self.emit(f"{count} += 1", f"{body} = bytearray()")
             self.out = body
@@ -410,3 +394,14 @@ class _WriterSource(_Source):
             self.emit(f"{tags} += {primitives.uvarint(each.tag)!r} + uvarint(len({body})) + {body}")
             self.depth -= 1
         self.emit(f"{self.out} += uvarint({count})", f"{self.out} += {tags}")
+
+    def differs(self, value: str, field: Field) -> str:
+        """Whether a tagged field is worth writing; a struct's ``==`` would cost more than all the rest of a hot reply."""
+        default = default_of(field)
+        if default is None:
+            return f"{value} is not None"
+        if isinstance(field.type, Array):
+            return value
+        if isinstance(field.type, Kind):
+            return f"{value} != {self.bind('value', default)}"
+        return " or ".join(self.differs(f"{value}.{each.name}", each) for each in shape_of(field.type).fields)

@@ -1,4 +1,4 @@
-"""The APIs by number, their newest versions, and where flexible versions begin (org.apache.kafka.common.protocol.ApiKeys).
+"""The APIs by number, their newest versions, and where flexible ones begin (org.apache.kafka.common.protocol.ApiKeys).
 
 What a ZooKeeper-mode broker of Kafka 3.9 knows. Every API is known here from version 0.
 """

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from functools import lru_cache
 from struct import Struct, pack, unpack_from
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from broker.wire.errors import Malformed
 
 
-class Buffer(Protocol):
-    """bytes, bytearray, or a memoryview of unsigned bytes."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: Any, /) -> Any: ...
-
-
+CALLED_BY_CODECS: Final = (
+    "is_null",
+    "more_uvarint",
+    "read_numbers",
+    "read_uvarint",
+    "skip_tags",
+    "too_short",
+    "uuid_of",
+    "uvarint",
+    "write_numbers",
+)
 _FEW: Final = 16
 _READ_FEW: Final = {
     letter: tuple(Struct(f">{count}{letter}").unpack_from for count in range(_FEW)) for letter in "bhHiqd"

@@ -102,7 +102,7 @@ UNSET: Final = _Unset()
 
 
 def f(type_: Any, versions: str, *, nullable: str = "", default: Any = UNSET, tag: int = -1, tagged: str = "") -> Any:
-    """A field carried in ``versions`` ("0+", "3-5", "2"), null allowed in ``nullable``; ``tag``, ``tagged``: KIP-482."""
+    """A field carried in ``versions`` ("0+", "3-5", "2"), null allowed in ``nullable``; tags are KIP-482's."""
     if tag >= 0 and not tagged:
         tagged = versions
     return _Spec(type_, parse_range(versions), parse_range(nullable), parse_range(tagged), tag, default)

@@ -1,0 +1,111 @@
+"""Cuts a byte stream into frames: int32 size, then payload (org.apache.kafka.common.network.NetworkReceive).
+
+The buffer grows by doubling as bytes arrive, never by the size that a frame announces, so a peer costs about twice what
+it really sent. A payload is a writable view of the buffer and stays valid as long as anyone holds it: a buffer that is
+still looked at is left alone and replaced.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+_SIZE: Final = Struct(">i")
+_LEAST: Final = 4096
+_ROOM: Final = 1024
+_LARGE: Final = 65536
+_KEPT: Final = 4 << 20
+
+
+class FrameRefused(Exception):
+    """A frame announces a size that is negative or above the limit."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"a frame of {size} bytes, {'less than none' if size < 0 else f'the limit is {limit}'}")
+        self.size = size
+
+
+class FrameBuffer:
+    """Receives into :meth:`writable`, is told by :meth:`arrived`, gives out payloads by :meth:`take`."""
+
+    __slots__ = ("_buffer", "_end", "_start", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._buffer = bytearray(_LEAST)
+        self._start = 0
+        self._end = 0
+
+    def writable(self) -> memoryview:
+        """Free space, never empty, for the next read."""
+        buffer, start, end = self._buffer, self._start, self._end
+        if start == end:
+            if end and _is_viewed(buffer):
+                self._buffer = buffer = bytearray(min(len(buffer), _KEPT))
+            self._start = self._end = 0
+            return memoryview(buffer)
+        wanted = 4 + _SIZE.unpack_from(buffer, start)[0] if end - start >= 4 else _ROOM
+        if start + wanted > len(buffer) and (start or end == len(buffer)):
+            self._move(wanted)
+            buffer, start, end = self._buffer, self._start, self._end
+        if wanted > _LARGE:  # stop where a large frame ends, so that the next one begins in front and is not moved
+            return memoryview(buffer)[end : start + wanted]
+        return memoryview(buffer)[end:]
+
+    def _move(self, wanted: int) -> None:
+        """Bring the partial frame to the front; to a larger buffer where this one is full, or still looked at."""
+        buffer, partial = self._buffer, self._buffer[self._start : self._end]
+        size = len(buffer)
+        if len(partial) >= size // 2 and wanted > size:
+            size = max(min(wanted, size * 2), len(partial) + _ROOM)
+        if size != len(buffer) or _is_viewed(buffer):
+            self._buffer = buffer = bytearray(size)
+        buffer[: len(partial)] = partial
+        self._start, self._end = 0, len(partial)
+
+    def arrived(self, count: int) -> None:
+        """``count`` bytes were written into what :meth:`writable` gave."""
+        self._end += count
+
+    def take(self) -> memoryview | None:
+        """The payload of the next whole frame, or None. Raises FrameRefused."""
+        start = self._start
+        left = self._end - start - 4
+        if left < 0:
+            return None
+        (size,) = _SIZE.unpack_from(self._buffer, start)
+        if not 0 <= size <= self.limit:
+            raise FrameRefused(size, self.limit)
+        if left < size:
+            return None
+        self._start = stop = start + 4 + size
+        return memoryview(self._buffer)[start + 4 : stop]
+
+    def has_frame(self) -> bool:
+        """Whether :meth:`take` has something to say."""
+        left = self._end - self._start - 4
+        if left < 0:
+            return False
+        (size,) = _SIZE.unpack_from(self._buffer, self._start)
+        return size < 0 or size > self.limit or size <= left
+
+    def shrink(self) -> None:
+        """Give memory back while nothing is under way."""
+        if self._start == self._end and len(self._buffer) > _LEAST:
+            self._buffer = bytearray(_LEAST)
+            self._start = self._end = 0
+
+    @property
+    def memory(self) -> int:
+        """Bytes held."""
+        return len(self._buffer)
+
+
+def _is_viewed(buffer: bytearray) -> bool:
+    """Whether a view of ``buffer`` lives: then it refuses to change its size."""
+    try:
+        buffer.append(0)
+    except BufferError:
+        return True
+    buffer.pop()
+    return False
