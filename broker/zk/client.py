@@ -225,7 +225,7 @@ class ZooKeeperClient:
     async def request(self, ops: Sequence[Operation], timeout: float | None = None) -> list[Result]:
         """Perform ``ops`` in order; one result each, errors of single operations in ``Result.code``.
 
-        ``timeout`` in seconds (``math.inf``: as long as the session lives). Raises SessionExpired, and ConnectionLost when
+        ``timeout`` in seconds (``math.inf``: as long as the session lives). Raises SessionExpired; ConnectionLost when
         the time is up: then it is not known which operations were performed.
         """
         if not ops:
