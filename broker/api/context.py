@@ -40,6 +40,8 @@ class Services:
     logdirs: Any = None
     replicas: Any = None
     metadata: Any = None
+    metadata_replies: Any = None
+    auto_creation: Any = None
     controller: Any = None
     zk: Any = None
     admin: Any = None

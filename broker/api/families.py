@@ -5,6 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from broker.api import cluster
+from broker.api import cluster, logdirs, metadata
 
-FAMILIES: Final[tuple[ModuleType, ...]] = (cluster,)
+FAMILIES: Final[tuple[ModuleType, ...]] = (metadata, cluster, logdirs)

@@ -1,0 +1,1 @@
+"""Creation and change of topics and settings, whoever asks (kafka.server.ZkAdminManager)."""
