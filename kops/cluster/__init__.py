@@ -1,0 +1,1 @@
+"""What can be asked of, or done to, any Kafka: plain functions on a Session, dataclasses out, no printing."""

@@ -1,0 +1,38 @@
+"""Apache's verbs as options: ``kops topic --create --topic t`` is ``kops topic create --topic t`` in Apache's layout."""
+
+from collections.abc import Mapping, Sequence
+
+VERBS: Mapping[str, tuple[str, ...]] = {
+    "topic": ("create", "list", "describe", "delete", "alter"),
+}
+_VALUED = {
+    *("-c", "--context", "-b", "--bootstrap-server", "--bootstrap-servers", "--broker-list", "--brokers"),
+    *("--zookeeper", "--command-config", "-X", "-o", "--output", "--timeout"),
+}
+
+
+def rewrite(arguments: Sequence[str]) -> list[str]:
+    """The line with the verb in its place; unchanged when it is not written Apache's way."""
+    words = list(arguments)
+    at = _noun_at(words)
+    if at is None:
+        return words
+    rest = words[at + 1 :]
+    verbs = VERBS.get(words[at].removesuffix("s"), ())
+    if not rest or not rest[0].startswith("-"):
+        return words
+    found = [word for word in rest if word.startswith("--") and word[2:] in verbs]
+    if len(found) != 1:
+        return words
+    rest.remove(found[0])
+    return [*words[: at + 1], found[0][2:], "--apache-verbs", *rest]
+
+
+def _noun_at(words: Sequence[str]) -> int | None:
+    """Where the noun is: the first word that is neither an option nor the value of one."""
+    at = 0
+    while at < len(words):
+        if not words[at].startswith("-"):
+            return at
+        at += 2 if words[at] in _VALUED else 1
+    return None

@@ -1,0 +1,63 @@
+"""``kops partition``: leaders, ISR and offsets of every partition, and their changes as they happen."""
+
+from typing import Annotated
+
+import typer
+
+from kops.cluster import partitions, topics
+from kops.cluster.partitions import Change, Offsets
+from kops.columns.views import CHANGES, PARTITIONS
+from kops.commands.options import command, noun
+from kops.commands.run import Run
+from kops.commands.topic import Names, TopicOption
+from kops.errors import BadUsage
+
+app = typer.Typer(help="Partitions.", no_args_is_help=True, rich_markup_mode=None)
+noun(app)
+
+
+@command(app, "list", "ls", "describe", kind="PartitionList")
+def list_partitions(
+    run: Run,
+    topic_name: Names = None,
+    topic: TopicOption = None,
+    under_replicated: Annotated[
+        bool, typer.Option("--under-replicated", help="Only those with a replica out of sync.")
+    ] = False,
+) -> None:
+    """List partitions: leader, epoch, replicas, ISR, first and next offset."""
+    wanted = [*(topic_name or []), *(topic or [])]
+    found = [p for one in topics.select(run.session, wanted, None, internal=True) for p in one.partitions]
+    kept = [partition for partition in found if partition.under_replicated or not under_replicated]
+    offsets = partitions.offsets(run.session, kept)
+    run.show(PARTITIONS, [(partition, offsets.get(partition.name, Offsets(None, None))) for partition in kept])
+
+
+@command(app, "watch", kind="PartitionChange")
+def watch(
+    run: Run,
+    topic_name: Names = None,
+    topic: TopicOption = None,
+    interval: Annotated[float, typer.Option("--interval", help="Seconds between two looks, when polled.")] = 1.0,
+    max_changes: Annotated[int | None, typer.Option("--max-changes", help="Stop after so many.")] = None,
+) -> None:
+    """Watch leaders and ISR: each change when it happens, pushed by ZooKeeper where one is known, else polled."""
+    if interval <= 0:
+        raise BadUsage("--interval must be more than 0", "For example --interval 0.5.")
+    wanted = [*(topic_name or []), *(topic or [])] or None
+    if wanted:
+        topics.select(run.session, wanted, None)
+    if run.context.zookeeper:
+        run.out.say(f"watching through ZooKeeper {run.context.zookeeper}: changes are pushed (ctrl-c ends)")
+        changes = partitions.watch_zookeeper(run.session, wanted)
+    else:
+        run.out.say(f"asking the brokers every {interval:g} s: times are exact to ±{interval:g} s (ctrl-c ends)")
+        changes = partitions.watch_polled(run.session, wanted, interval)
+    for count, change in enumerate(changes, start=1):
+        _tell(run, change)
+        if count == max_changes:
+            return
+
+
+def _tell(run: Run, change: Change) -> None:
+    run.out.stream(CHANGES, change)

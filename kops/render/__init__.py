@@ -1,0 +1,1 @@
+"""Data to stdout in one of the formats, narration to stderr."""

@@ -1,0 +1,198 @@
+"""Lazily opened clients for one context: kafka-python's admin client, aiokafka's data clients, kazoo for ZooKeeper.
+
+The only place that knows how a context becomes a client's settings, and the only one that reaches into kafka-python for
+what its admin client keeps to itself: sending one request to one broker.
+"""
+
+import socket
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from kops.contexts import Context, reveal
+from kops.errors import BadUsage, Unreachable
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+    from kafka import KafkaAdminClient
+    from kazoo.client import KazooClient
+
+_PROBE_SECONDS = 3.0
+
+
+class Session:
+    """Clients of one context, opened when first asked for and closed together. ``timeout``: seconds for one answer."""
+
+    def __init__(self, context: Context, timeout: float = 30.0, client_id: str = "kops") -> None:
+        self.context = context
+        self.timeout = timeout
+        self.client_id = client_id
+        self._admin: KafkaAdminClient | None = None
+        self._zookeeper: KazooClient | None = None
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
+        if self._zookeeper is not None:
+            self._zookeeper.stop()
+            self._zookeeper.close()
+            self._zookeeper = None
+
+    @property
+    def servers(self) -> list[str]:
+        return [server.strip() for server in self.context.bootstrap_servers.split(",") if server.strip()]
+
+    @property
+    def admin(self) -> "KafkaAdminClient":
+        """kafka-python's admin client, connected. Raises Unreachable at once when nobody listens."""
+        if self._admin is None:
+            from kafka import KafkaAdminClient
+
+            reachable = self._probe()
+            milliseconds = int(self.timeout * 1000)
+            self._admin = KafkaAdminClient(
+                bootstrap_servers=reachable,
+                client_id=self.client_id,
+                request_timeout_ms=milliseconds,
+                bootstrap_timeout_ms=milliseconds,
+                reconnect_backoff_max_ms=1000,
+                **_kafka_python_settings(self.context),
+            )
+        return self._admin
+
+    def send(self, request: Any, broker: int | None = None) -> Any:
+        """One protocol message of kafka-python to ``broker`` (any when None); its response. Raises kafka.errors."""
+
+        async def ask() -> Any:
+            return await self.admin._manager.send(request, node_id=broker)
+
+        return self.admin._manager.run(ask)
+
+    @property
+    def zookeeper(self) -> "KazooClient":
+        """A started kazoo client. Raises BadUsage without an address, Unreachable when nobody answers."""
+        if self._zookeeper is None:
+            self._zookeeper = open_zookeeper(self.context.zookeeper, min(self.timeout, 10.0))
+        return self._zookeeper
+
+    def producer(self, **settings: Any) -> "AIOKafkaProducer":
+        """An aiokafka producer, not started. To be called inside of a running event loop."""
+        from aiokafka import AIOKafkaProducer
+
+        return AIOKafkaProducer(**self._aiokafka_settings(), **settings)
+
+    def consumer(self, **settings: Any) -> "AIOKafkaConsumer":
+        """An aiokafka consumer without a group, not started. To be called inside of a running event loop."""
+        from aiokafka import AIOKafkaConsumer
+
+        return AIOKafkaConsumer(**self._aiokafka_settings(), group_id=None, enable_auto_commit=False, **settings)
+
+    def _aiokafka_settings(self) -> dict[str, Any]:
+        settings = {
+            "bootstrap_servers": self._probe(),
+            "client_id": self.client_id,
+            "request_timeout_ms": int(self.timeout * 1000),
+        }
+        return settings | _aiokafka_settings(self.context)
+
+    def _probe(self) -> list[str]:
+        """The bootstrap servers, those that listen first. Raises Unreachable in milliseconds when none does."""
+        answers = {server: _listens(server) for server in self.servers}
+        if not answers:
+            raise BadUsage("no bootstrap server is given", "Say --bootstrap-server HOST:PORT, or `kops up` to start one.")
+        if all(answers.values()):
+            reasons = "; ".join(f"{server}: {reason}" for server, reason in answers.items())
+            raise Unreachable(
+                f"no broker answers ({reasons})", "Start one with `kops up`, or say --bootstrap-server HOST:PORT."
+            )
+        return sorted(answers, key=lambda server: bool(answers[server]))
+
+
+def open_zookeeper(hosts: str | None, timeout: float, auth: Sequence[tuple[str, str]] = ()) -> "KazooClient":
+    """A started kazoo client for ``host:port,host:port/chroot``. Raises BadUsage without hosts, Unreachable."""
+    if not hosts:
+        raise BadUsage("no ZooKeeper is given", "Say --zookeeper HOST:PORT, or use a context that has one.")
+    servers = hosts.partition("/")[0].split(",")
+    reasons = {server: _listens(server, default_port=2181) for server in servers}
+    if all(reasons.values()):
+        told = "; ".join(f"{server}: {reason}" for server, reason in reasons.items())
+        raise Unreachable(f"no ZooKeeper answers ({told})", "Start one with `kops zookeeper start FILE`.")
+    from kazoo.client import KazooClient
+
+    client = KazooClient(hosts=hosts, timeout=10.0, auth_data=list(auth) or None)
+    client.start(timeout=timeout)
+    return client
+
+
+def split_address(server: str, default_port: int = 9092) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port``. Raises BadUsage for what is neither."""
+    host, found, port = server.rpartition(":")
+    if not found or server.endswith("]"):
+        return server.strip("[]"), default_port
+    if not port.isdigit():
+        raise BadUsage(f"'{server}' is not HOST:PORT", "For example localhost:9092.")
+    return host.strip("[]") or "localhost", int(port)
+
+
+def _listens(server: str, default_port: int = 9092) -> str | None:
+    """None when something accepts connections there, else the reason in words."""
+    try:
+        with socket.create_connection(split_address(server, default_port), timeout=_PROBE_SECONDS):
+            return None
+    except TimeoutError:
+        return "no answer"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+
+
+def _kafka_python_settings(context: Context) -> dict[str, Any]:
+    """Java client properties as kafka-python's settings."""
+    given = {name: reveal(value) for name, value in context.properties.items()}
+    protocol = given.get("security.protocol", "PLAINTEXT")
+    settings: dict[str, Any] = {"security_protocol": protocol}
+    if "SSL" in protocol:
+        settings["ssl_context"] = _ssl_context(given)
+    if protocol.startswith("SASL"):
+        user, password = _credentials(given)
+        settings["sasl_mechanism"] = given.get("sasl.mechanism", "PLAIN")
+        settings["sasl_plain_username"], settings["sasl_plain_password"] = user, password
+    return settings
+
+
+def _aiokafka_settings(context: Context) -> dict[str, Any]:
+    """aiokafka took over kafka-python's names for these settings."""
+    return _kafka_python_settings(context)
+
+
+def _credentials(given: dict[str, str]) -> tuple[str, str]:
+    """User and password: librdkafka's two names, or Java's ``sasl.jaas.config`` line."""
+    import re
+
+    if "sasl.username" in given:
+        return given["sasl.username"], given.get("sasl.password", "")
+    pairs = dict(re.findall(r'(\w+)\s*=\s*"([^"]*)"', given.get("sasl.jaas.config", "")))
+    if "username" not in pairs:
+        raise BadUsage("SASL needs a user", "Set sasl.jaas.config, or sasl.username and sasl.password.")
+    return pairs["username"], pairs.get("password", "")
+
+
+def _ssl_context(given: dict[str, str]) -> Any:
+    """PEM files only: ``ssl.truststore.location``/``ssl.ca.location``, ``ssl.keystore.location``."""
+    import ssl
+
+    context = ssl.create_default_context(cafile=given.get("ssl.truststore.location") or given.get("ssl.ca.location"))
+    if given.get("ssl.endpoint.identification.algorithm") == "":
+        context.check_hostname = False
+    keystore = given.get("ssl.keystore.location") or given.get("ssl.certificate.location")
+    if keystore:
+        key = given.get("ssl.key.location")
+        password = given.get("ssl.key.password") or given.get("ssl.keystore.password")
+        context.load_cert_chain(keystore, key, password)
+    return context
