@@ -12,7 +12,7 @@ from importlib import import_module
 from struct import Struct
 from typing import Any, Final, NamedTuple, TypeVar
 
-from broker.wire.compiler import reader, writer
+from broker.wire.compiler import parts_writer, reader, writer
 from broker.wire.errors import Malformed
 from broker.wire.keys import ApiKey, is_flexible
 from broker.wire.primitives import skip_tags
@@ -147,3 +147,17 @@ def decode_response(api_key: int, version: int, payload: Any) -> tuple[int, Any]
     except (IndexError, struct.error):
         raise Malformed(f"reply header ends too early, after {len(payload)} bytes") from None
     return correlation_id, read(response_class(api_key), version, payload, pos)
+
+
+def encode_response_parts(
+    api_key: int, version: int, correlation_id: int, body: object
+) -> tuple[bytes | bytearray | memoryview, ...]:
+    """As :func:`encode_response`, with large ``records`` as parts of their own, so that they are not copied."""
+    out = bytearray(8)
+    if response_header_version(api_key, version):
+        out.append(0)
+    parts: list[bytes | bytearray | memoryview] = []
+    parts_writer(shape_of(type(body)), version)(body, out, parts)
+    first = parts[0]
+    _SIZE_AND_ID.pack_into(first, 0, sum(map(len, parts)) - 4, correlation_id)
+    return tuple(parts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct, calcsize
-from typing import Any
+from typing import Any, Final
 
 from broker.wire import primitives
 from broker.wire.schema import BYTES, RECORDS, STRING, UUID_, Array, Field, Kind, Shape, default_of, shape_of
@@ -28,6 +28,14 @@ def writer(shape: Shape, version: int) -> Callable[[Any, bytearray], None]:
     found = shape.writers.get(version)
     if found is None:
         found = shape.writers[version] = _WriterSource(version, shape.is_flexible(version)).compile(shape)
+    return found
+
+
+def parts_writer(shape: Shape, version: int) -> Callable[[Any, bytearray, list[Any]], None]:
+    """``write(message, out, parts)`` leaves the message in ``parts``, large records among them as they are."""
+    found = shape.parts_writers.get(version)
+    if found is None:
+        found = shape.parts_writers[version] = _PartsWriterSource(version, shape.is_flexible(version)).compile(shape)
     return found
 
 
@@ -340,8 +348,14 @@ class _WriterSource(_Source):
             if self.flexible:
                 self.raw(f"if len({value}) > 32767: raise ValueError({source + ' is longer than 32767 bytes'!r})")
         self.length("h" if kind is STRING else "i", f"len({value})")
-        self.emit(f"{self.out} += {value}")
+        if kind is RECORDS:
+            self.records(value)
+        else:
+            self.emit(f"{self.out} += {value}")
         self.depth -= 1
+
+    def records(self, value: str) -> None:
+        self.emit(f"{self.out} += {value}")
 
     def null(self, letter: str, source: str, nullable: bool) -> str:
         if not nullable:
@@ -396,7 +410,7 @@ class _WriterSource(_Source):
         self.emit(f"{self.out} += uvarint({count})", f"{self.out} += {tags}")
 
     def differs(self, value: str, field: Field) -> str:
-        """Whether a tagged field is worth writing; a struct's ``==`` would cost more than all the rest of a hot reply."""
+        """Whether a tagged field is worth writing; a struct's ``==`` would cost more than the rest of a reply."""
         default = default_of(field)
         if default is None:
             return f"{value} is not None"
@@ -405,3 +419,20 @@ class _WriterSource(_Source):
         if isinstance(field.type, Kind):
             return f"{value} != {self.bind('value', default)}"
         return " or ".join(self.differs(f"{value}.{each.name}", each) for each in shape_of(field.type).fields)
+
+
+class _PartsWriterSource(_WriterSource):
+    def compile(self, shape: Shape) -> Callable[..., None]:
+        self.struct(shape, "m")
+        self.emit("parts.append(out)")
+        write: Callable[..., None] = self.build("write(m, out, parts)", shape, "parts writer")
+        return write
+
+    def records(self, value: str) -> None:
+        self.emit(
+            f"if len({value}) > {_COPIED}:", " parts.append(out)", f" parts.append({value})", " out = bytearray()"
+        )
+        self.raw("else:", f" out += {value}")
+
+
+_COPIED: Final = 8192

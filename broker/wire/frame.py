@@ -81,14 +81,6 @@ class FrameBuffer:
         self._start = stop = start + 4 + size
         return memoryview(self._buffer)[start + 4 : stop]
 
-    def has_frame(self) -> bool:
-        """Whether :meth:`take` has something to say."""
-        left = self._end - self._start - 4
-        if left < 0:
-            return False
-        (size,) = _SIZE.unpack_from(self._buffer, self._start)
-        return size < 0 or size > self.limit or size <= left
-
     def shrink(self) -> None:
         """Give memory back while nothing is under way."""
         if self._start == self._end and len(self._buffer) > _LEAST:

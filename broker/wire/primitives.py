@@ -9,7 +9,6 @@ from uuid import UUID
 
 from broker.wire.errors import Malformed
 
-
 CALLED_BY_CODECS: Final = (
     "is_null",
     "more_uvarint",

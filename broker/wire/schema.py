@@ -129,6 +129,7 @@ class Shape:
     flexible: tuple[int, int] = NEVER
     readers: dict[int, Callable[..., Any]] = field(default_factory=dict)
     writers: dict[int, Callable[..., Any]] = field(default_factory=dict)
+    parts_writers: dict[int, Callable[..., Any]] = field(default_factory=dict)
 
     def is_flexible(self, version: int) -> bool:
         return self.flexible[0] <= version <= self.flexible[1]

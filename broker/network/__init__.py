@@ -1,0 +1,1 @@
+"""Sockets, frames, order and back-pressure (kafka.network)."""
