@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from broker.api.authorized import NOT_ASKED
+from broker.api.authorized import GROUP_OPERATIONS, NOT_ASKED
 from broker.api.context import Context, Later
 from broker.api.table import api
 from broker.coordinator.group import Group
@@ -24,9 +24,7 @@ from broker.wire.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from broker.wire.messages.join_group import JoinGroupRequest
 from broker.wire.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse
 from broker.wire.messages.list_groups import ListedGroup, ListGroupsRequest, ListGroupsResponse
-from broker.wire.messages.sync_group import SyncGroupRequest
-
-CONSUMER_GROUP_OPERATIONS = 0b1_0100_1000  # READ, DELETE, DESCRIBE, as bits of AclOperation codes 3, 6, 8
+from broker.wire.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 
 
 def coordinator_of(ctx: Context) -> GroupCoordinator:
@@ -67,8 +65,6 @@ def join_group(ctx: Context, request: JoinGroupRequest) -> Later:
 def sync_group(ctx: Context, request: SyncGroupRequest) -> Later:
     later = Later(holds=True)
     if ctx.version >= 5 and (request.protocol_type is None or request.protocol_name is None):
-        from broker.wire.messages.sync_group import SyncGroupResponse
-
         later.complete(SyncGroupResponse(error_code=ErrorCode.INCONSISTENT_GROUP_PROTOCOL))
         return later
     coordinator_of(ctx).sync(request, later)
@@ -126,7 +122,7 @@ def _listed(group: Group) -> ListedGroup:
 @api(ApiKey.DESCRIBE_GROUPS, 0, 5)
 def describe_groups(ctx: Context, request: DescribeGroupsRequest) -> DescribeGroupsResponse:
     """A group that is not known is Dead, without an error."""
-    operations = CONSUMER_GROUP_OPERATIONS if request.include_authorized_operations else NOT_ASKED
+    operations = GROUP_OPERATIONS if request.include_authorized_operations else NOT_ASKED
     return DescribeGroupsResponse(groups=[_described(ctx, group_id, operations) for group_id in request.groups])
 
 

@@ -268,8 +268,8 @@ class Group:
         """A static member's return is stored: it takes its old place without a rebalance, if that is still there."""
         member, to = returning.member, returning.to
         old = self.members.get(returning.old_id)
-        if error:
-            return [join_failed(to, error, "")]
+        if error or self.state is State.DEAD:
+            return [join_failed(to, error or ErrorCode.NOT_COORDINATOR, "")]
         if not current or self.state is not State.STABLE or old is None:
             return [join_failed(to, ErrorCode.REBALANCE_IN_PROGRESS, member.member_id)]
         old_leader = self.leader_id
