@@ -1,0 +1,168 @@
+"""The controller as a machine: events in, a talk with ZooKeeper, effects out (kafka.controller.KafkaController).
+
+At most one broker's machine is active. It becomes so by one multi that creates /controller and raises the number in
+/controller_epoch, and every later write is made on condition that the epoch is still its own; so whatever a replaced
+controller believes, it can no longer change anything. Brokers in turn refuse requests of older epochs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from uuid import UUID
+
+from broker.cluster.ibp import Ibp
+from broker.config import KafkaConfig
+from broker.controller import brokers, deletion, elections, failover, isr_changes, producer_ids, topics
+from broker.controller import events as ev
+from broker.controller.conversation import ControllerMoved, Transition, Turn, ask, delete_nodes
+from broker.controller.events import Effect, Event, Reply
+from broker.controller.state import ControllerContext
+from broker.wire.errors import ErrorCode, KafkaError
+from broker.wire.messages.allocate_producer_ids import AllocateProducerIdsResponse
+from broker.wire.messages.alter_partition import AlterPartitionResponse
+from broker.zk import znodes
+from broker.zk.operations import Create, CreateMode, Exists, GetData, Multi, Result, SetData, ZkCode
+
+log = logging.getLogger(__name__)
+
+NOBODY = -1
+
+
+class ControllerMachine:
+    """``handle`` is a generator to be driven to its end before the next; ``resign`` may come at any time instead."""
+
+    def __init__(self, config: KafkaConfig, ibp: Ibp, new_uuid: Callable[[], UUID]) -> None:
+        self.config = config
+        self.ibp = ibp
+        self.context = ControllerContext()
+        self.controller_id = NOBODY
+        self._new_uuid = new_uuid
+
+    @property
+    def is_active(self) -> bool:
+        return self.context.epoch > 0
+
+    def resign(self) -> None:
+        """Forget everything; the caller drops channels, timers and queued events."""
+        if self.is_active:
+            log.info("controller e%d: resigned", self.context.epoch)
+        self.context = ControllerContext()
+        self.controller_id = NOBODY
+
+    def handle(self, event: Event) -> Transition[Sequence[Effect]]:
+        """Raises ControllerMoved when another controller was elected: resign, and stand again."""
+        turn = Turn(self.config, self.ibp, self.context, self._new_uuid)
+        if isinstance(event, ev.Elect):
+            yield from self._elect(turn, event)
+        elif self.is_active:
+            yield from _handle(turn, event)
+        else:
+            refused = refusal(event)
+            turn.effects.extend([] if refused is None else [refused])
+        return turn.effects
+
+    def leave(self) -> Transition[None]:
+        """Give /controller up, so that another is elected at once; refused harmlessly if that has happened already."""
+        if self.is_active:
+            turn = Turn(self.config, self.ibp, self.context, self._new_uuid)
+            yield from delete_nodes(turn, [znodes.CONTROLLER])
+
+    def _elect(self, turn: Turn, event: ev.Elect) -> Transition[None]:
+        """Become controller if nobody is, else remember who is."""
+        while True:
+            watch = Exists(znodes.CONTROLLER, watch=True)
+            _, holder, epoch = yield from ask([watch, GetData(znodes.CONTROLLER), GetData(znodes.CONTROLLER_EPOCH)])
+            if holder.ok:
+                self.controller_id = _holder(holder)
+                if self.is_active and self.controller_id != self.config.broker_id:
+                    raise ControllerMoved(f"broker {self.controller_id} is controller")
+                return
+            if self.is_active:
+                raise ControllerMoved(f"{znodes.CONTROLLER} was removed")
+            self.controller_id = NOBODY
+            if not epoch.ok:
+                yield from ask([Create(znodes.CONTROLLER_EPOCH, znodes.encode_controller_epoch(0))])
+            elif (yield from self._stand(epoch, event.wall_ms)):
+                yield from failover.take_over(turn)
+                return
+
+    def _stand(self, found: Result, wall_ms: int) -> Transition[bool]:
+        """True when elected, which a reply that was lost may have hidden from the first attempt."""
+        me = self.config.broker_id
+        kraft_epoch = -1 if self.ibp.feature_versions else None
+        epoch = znodes.decode_controller_epoch(found.data) + 1
+        node = znodes.ControllerZnode(me, wall_ms, kraft_epoch).encode()
+        raise_epoch = SetData(znodes.CONTROLLER_EPOCH, znodes.encode_controller_epoch(epoch), found.version)
+        multi = Multi((Create(znodes.CONTROLLER, node, CreateMode.EPHEMERAL), raise_epoch))
+        result = (yield from ask([multi]))[0]
+        version = found.version + 1
+        if not result.ok:
+            if result.code not in (ZkCode.NODE_EXISTS, ZkCode.BAD_VERSION):
+                result.or_raise()
+            reads = [GetData(znodes.CONTROLLER), GetData(znodes.CONTROLLER_EPOCH)]
+            holder, now = yield from ask(reads)
+            if not (holder.ok and holder.data == node and now.ok and now.version == version):
+                return False
+        self.context.epoch, self.context.epoch_zk_version = epoch, version
+        self.controller_id = me
+        log.info("controller e%d: broker %d was elected", epoch, me)
+        return True
+
+
+def _holder(result: Result) -> int:
+    try:
+        return znodes.ControllerZnode.decode(result.data).broker_id
+    except znodes.MalformedZnode as error:
+        log.error("who is controller cannot be read: %s", error)
+        return NOBODY
+
+
+def _handle(turn: Turn, event: Event) -> Transition[None]:
+    match event:
+        case ev.BrokerChange():
+            yield from brokers.on_broker_change(turn)
+        case ev.BrokerModification():
+            yield from brokers.on_broker_modification(turn, event.broker)
+        case ev.TopicChange():
+            yield from topics.on_topic_change(turn)
+        case ev.PartitionModification():
+            yield from topics.on_partition_modification(turn, event.topic)
+        case ev.TopicDeletion():
+            yield from deletion.on_topic_deletion(turn)
+        case ev.IsrChange():
+            yield from isr_changes.on_isr_change(turn)
+        case ev.LogDirEvent():
+            yield from brokers.on_log_dir_event(turn)
+        case ev.PreferredElectionZnode():
+            yield from elections.on_preferred_election_znode(turn)
+        case ev.AutoRebalance():
+            yield from elections.auto_rebalance(turn)
+        case ev.ControlReply():
+            yield from brokers.on_control_reply(turn, event)
+        case ev.ElectLeaders():
+            yield from elections.elect_leaders(turn, event)
+        case ev.ControlledShutdown():
+            yield from brokers.controlled_shutdown(turn, event)
+        case ev.AlterPartition():
+            yield from isr_changes.alter_partition(turn, event)
+        case ev.AllocateProducerIds():
+            yield from producer_ids.allocate_producer_ids(turn, event)
+        case ev.Elect():
+            raise AssertionError("elections are the machine's own")
+
+
+def refusal(event: Event) -> Reply | None:
+    """What a broker that is not controller answers to a request; None for what is none."""
+    not_controller = ErrorCode.NOT_CONTROLLER
+    match event:
+        case ev.AlterPartition():
+            return Reply(event.token, AlterPartitionResponse(error_code=not_controller))
+        case ev.AllocateProducerIds():
+            return Reply(event.token, AllocateProducerIdsResponse(error_code=not_controller))
+        case ev.ElectLeaders() | ev.ControlledShutdown():
+            return Reply(
+                event.token, KafkaError(not_controller, "This is not the correct controller for this cluster.")
+            )
+        case _:
+            return None
