@@ -1,143 +1,551 @@
-"""One partition's log: append, read, truncate, roll, retention (kafka.log.UnifiedLog). [interface; bodies follow]"""
+"""One partition's log: append, read, truncate, roll (kafka.log.UnifiedLog; facts E).
+
+Everything here but ``flush`` is plain ``def``: nothing is awaited between a check and its act, and the event loop is
+the one writer. The log end is published only after the write; a write that fell short is cut off again and never
+acknowledged.
+"""
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from bisect import bisect_right
+from operator import attrgetter
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from broker.wire.batch import Buffer
+from broker.storage import checkpoints, recovery, retention, timestamps
+from broker.storage.admission import follower_batches, leader_header
+from broker.storage.leader_epochs import LeaderEpochs
+from broker.storage.log_dir import LogDir
+from broker.storage.positions import Positions
+from broker.storage.producer_state import AppendedBatch, ProducerState
+from broker.storage.results import AppendInfo, Origin, ReadResult, UnexpectedAppendOffset
+from broker.storage.segment import MAX_INT, SNAPSHOT, Segment
+from broker.storage.timestamps import TimestampAndOffset
+from broker.wire import batch as batches
+from broker.wire.batch import LOG_OVERHEAD, BatchHeader, Buffer
+from broker.wire.compression import Codec
+from broker.wire.errors import ErrorCode, KafkaError
+from broker.wire.records import read_control, recompress
+from broker.wire.validation import NO_BOUND, Rules, Walked, check_header, walk
 
 if TYPE_CHECKING:
     from broker.config import LogConfig
-    from broker.storage.leader_epochs import LeaderEpochs
-    from broker.storage.producer_state import ProducerState
 
+CODECS = {"uncompressed": 0, "none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 
-class Origin(IntEnum):
-    """Who appends (AppendOrigin): sequences are checked, and control batches refused, for clients only."""
-
-    CLIENT = 0
-    COORDINATOR = 1
-
-
-class AppendInfo(NamedTuple):
-    """What an append did. ``log_append_time`` is -1 for CreateTime. ``size`` is in bytes, 0 for a duplicate.
-
-    A ``duplicate`` (an idempotent producer's retry, facts G.2) carries the offsets and timestamp of the original;
-    nothing was written. The producer is answered with ``first_offset``, ``log_append_time``, ``log_start_offset``;
-    acks=all waits for a high watermark past ``last_offset`` all the same.
-    """
-
-    first_offset: int
-    last_offset: int
-    max_timestamp: int
-    log_append_time: int
-    log_start_offset: int
-    size: int
-    records: int
-    duplicate: bool
-
-
-class ReadResult(NamedTuple):
-    """Whole batches from the one that holds ``offset`` on; ``records`` is empty at the end of what may be read."""
-
-    records: bytes
-    offset: int
-
-
-class TimestampAndOffset(NamedTuple):
-    """An answer of a ListOffsets lookup; (-1, -1, -1) when nothing is found."""
-
-    timestamp: int
-    offset: int
-    leader_epoch: int
+__all__ = ["AppendInfo", "Log", "Origin", "ReadResult", "TimestampAndOffset", "UnexpectedAppendOffset"]
 
 
 class Log:
-    """Plain ``def`` throughout: nothing is awaited between a check and its act. One writer: the event loop.
+    """A failing disk raises ``host.LogDirFailed(dir)`` after taking the log's directory offline.
 
-    A failing disk raises ``host.LogDirFailed(dir)`` after telling ``LogDirs`` (which takes the dir offline).
+    ``high_watermark`` is set by replication and clamped by truncation. ``recovery_point``: everything below is synced.
     """
 
-    topic: str
-    partition: int
-    topic_id: UUID | None
-    config: LogConfig
-    directory: str  # the partition's directory; its parent is the log dir
-    log_dir: str
-    log_start_offset: int
-    log_end_offset: int  # published only after the write
-    high_watermark: int  # set by replication; clamped by truncation
-    recovery_point: int
-    leader_epochs: LeaderEpochs  # .latest -> int (-1 none), .end_offset_for(epoch, leo) -> (epoch, end), .assign(epoch, start)
-    producers: ProducerState
+    __slots__ = (
+        "_codec",
+        "_positions",
+        "_writes_log_append_time",
+        "config",
+        "dir",
+        "directory",
+        "high_watermark",
+        "leader_epochs",
+        "log_end_offset",
+        "log_start_offset",
+        "partition",
+        "producers",
+        "recovery_point",
+        "rules",
+        "segments",
+        "topic",
+        "topic_id",
+    )
+
+    def __init__(self, log_dir: LogDir, directory: str, topic: str, partition: int, config: LogConfig) -> None:
+        """An unopened log: ``recovery.open_log`` fills in segments and offsets."""
+        self.dir = log_dir
+        self.directory = directory
+        self.topic = topic
+        self.partition = partition
+        self.topic_id: UUID | None = None
+        self.segments: list[Segment] = []
+        self.log_start_offset = 0
+        self.log_end_offset = 0
+        self.high_watermark = 0
+        self.recovery_point = 0
+        self.leader_epochs = LeaderEpochs(log_dir.files, directory)
+        self.producers = ProducerState(log_dir.files, directory)
+        self._positions = Positions()
+        self.configure(config)
+
+    def __repr__(self) -> str:
+        return f"Log({self.topic}-{self.partition} [{self.log_start_offset}, {self.log_end_offset}))"
+
+    def configure(self, config: LogConfig) -> None:
+        """New settings, in force from the next append on."""
+        self.config = config
+        self._codec = CODECS.get(config.compression_type, -1)
+        self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
+        before, after = config.timestamp_before_max_ms, config.timestamp_after_max_ms
+        self.rules = Rules(config.compact, self._writes_log_append_time, min(before, NO_BOUND), min(after, NO_BOUND))
+
+    @property
+    def log_dir(self) -> str:
+        """The log directory above the partition's."""
+        return self.dir.path
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Where read_committed stops (facts D.13): the high watermark while no transactions are written here."""
+        return self.high_watermark
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments."""
+        return sum(segment.size for segment in self.segments)
+
+    # --- append
 
     def append_as_leader(
-        self, records: Buffer, leader_epoch: int, now_ms: int, *, origin: Origin = Origin.CLIENT, walked: Walked | None = None
+        self,
+        records: Buffer,
+        leader_epoch: int,
+        now_ms: int,
+        *,
+        origin: Origin = Origin.CLIENT,
+        walked: Walked | None = None,
     ) -> AppendInfo:
         """Check and append one v2 batch, assigning offsets and ``leader_epoch`` in place (bytes are copied first).
 
-        ``walked``: what ``broker.wire.validation.validate`` found in a worker; then CRC and walk are
-        skipped. Raises KafkaError as facts E.2 and G.2 list: CORRUPT_MESSAGE, INVALID_RECORD (may be a
-        ``InvalidRecords`` with per-record errors), MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP,
-        OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, UNSUPPORTED_FOR_MESSAGE_FORMAT (magic 0 and 1); then
-        nothing was written. Raises LogDirFailed when the write fell short; nothing is acknowledged, the tail is cut.
+        ``walked``: what ``broker.wire.validation.validate`` found in a worker; then CRC and walk are skipped.
+        Raises KafkaError as facts E.2 and G.2 list: CORRUPT_MESSAGE, INVALID_RECORD (may be an ``InvalidRecords`` with
+        per-record errors), MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE, INVALID_TIMESTAMP, OUT_OF_ORDER_SEQUENCE_NUMBER,
+        INVALID_PRODUCER_EPOCH, UNSUPPORTED_FOR_MESSAGE_FORMAT (magic 0 and 1), or NeedsWorker; then nothing was
+        written. Raises LogDirFailed when the write fell short; then nothing is acknowledged and the tail is cut.
         """
-        raise NotImplementedError
+        if self.dir.is_offline:
+            self.dir.check_online()
+        head = leader_header(records)
+        size = len(records)
+        if origin == Origin.CLIENT:
+            check_header(head, size)
+            self._check_size(size)
+            if walked is None:
+                if head.crc != batches.computed_crc(records, 0, size):
+                    raise KafkaError(ErrorCode.CORRUPT_MESSAGE, "record batch: CRC does not match")
+                walked = walk(records, head, self.rules, now_ms)
+        elif walked is None:
+            walked = Walked(head.record_count, head.max_timestamp)
+        if self._codec not in (-1, head.codec) and not head.is_control:
+            records = recompress(records, self._codec, self._level())
+            size = len(records)
+            self._check_size(size)
+        if size > self.config.segment_bytes:
+            message = f"{size} bytes exceed the segment size of {self.config.segment_bytes}"
+            raise KafkaError(ErrorCode.RECORD_LIST_TOO_LARGE, message)
+        if head.producer_id >= 0 and origin == Origin.CLIENT:
+            original = self.producers.check(head)
+            if original is not None:
+                return self._duplicate_of(original)
+        first = self.log_end_offset
+        last = first + head.last_offset_delta
+        timestamp = now_ms if self._writes_log_append_time else walked.max_timestamp
+        try:
+            segment = self._segment_for(size, timestamp, last, now_ms)
+            own = bytearray(records) if isinstance(records, bytes) or memoryview(records).readonly else records
+            batches.patch(own, 0, first, leader_epoch)
+            if self._writes_log_append_time or timestamp != head.max_timestamp:
+                batches.patch_timestamps(own, 0, log_append_time=self._writes_log_append_time, max_timestamp=timestamp)
+            if leader_epoch > self.leader_epochs.latest:
+                self.leader_epochs.assign(leader_epoch, first)
+            segment.append(own)
+            segment.appended(last, size, timestamp, self.config.index_interval_bytes)
+        except OSError as error:
+            self.dir.fail(error)
+        if head.producer_id >= 0:
+            self._remember_producer(head, own, 0, first, timestamp)
+        self._positions.appended(last + 1, segment.size)
+        self.log_end_offset = last + 1
+        stamp = now_ms if self._writes_log_append_time else -1
+        return AppendInfo(first, last, timestamp, stamp, self.log_start_offset, size, head.record_count, False)
+
+    def _duplicate_of(self, original: AppendedBatch) -> AppendInfo:
+        stamp = original.timestamp if self._writes_log_append_time else -1
+        first, last = original.first_offset, original.last_offset
+        return AppendInfo(first, last, original.timestamp, stamp, self.log_start_offset, 0, 0, True)
 
     def append_as_follower(self, records: Buffer) -> AppendInfo | None:
         """Append a leader's batches verbatim (a cut trailing batch is ignored; None when nothing whole is there).
 
-        Raises KafkaError CORRUPT_MESSAGE for a bad CRC or size, ValueError when the first offset is below the log end.
-        Leader epochs and producer state follow the batches.
+        Raises KafkaError CORRUPT_MESSAGE for a bad CRC or size and UNSUPPORTED_FOR_MESSAGE_FORMAT for magic 0 and 1,
+        both with nothing written, and UnexpectedAppendOffset when the first offset is below the log end. Leader epochs
+        and producer state follow the batches.
         """
-        raise NotImplementedError
+        self.dir.check_online()
+        found = follower_batches(records, self.log_end_offset, f"{self.topic}-{self.partition}")
+        if not found:
+            return None
+        first, last = found[0][1], found[-1][1]
+        limit = self.config.segment_bytes
+        pending: list[tuple[int, BatchHeader]] = []
+        written = pending_size = 0
+        for at, head in found:
+            if pending and pending_size + head.size > limit:
+                written += self._append_verbatim(records, pending)
+                pending, pending_size = [], 0
+            pending.append((at, head))
+            pending_size += head.size
+        written += self._append_verbatim(records, pending)
+        timestamp = max(head.max_timestamp for _, head in found)
+        count = sum(head.record_count for _, head in found)
+        return AppendInfo(
+            first.base_offset, last.last_offset, timestamp, -1, self.log_start_offset, written, count, False
+        )
+
+    def _append_verbatim(self, records: Buffer, found: list[tuple[int, BatchHeader]]) -> int:
+        start, last = found[0][0], found[-1][1]
+        end = found[-1][0] + last.size
+        newest = max(head.max_timestamp for _, head in found)
+        interval = self.config.index_interval_bytes
+        try:
+            segment = self._segment_for(end - start, newest, last.last_offset, newest, found[0][1].base_offset)
+            segment.append(memoryview(records)[start:end])
+            for at, head in found:
+                if head.leader_epoch > self.leader_epochs.latest:
+                    self.leader_epochs.assign(head.leader_epoch, head.base_offset)
+                segment.appended(head.last_offset, head.size, head.max_timestamp, interval)
+                if head.producer_id >= 0:
+                    self._remember_producer(head, records, at, head.base_offset, head.max_timestamp)
+                self._positions.appended(head.next_offset, segment.size)
+        except OSError as error:
+            self.dir.fail(error)
+        self.log_end_offset = last.next_offset
+        return end - start
+
+    def _check_size(self, size: int) -> None:
+        if size > self.config.max_message_bytes:
+            message = f"record batch of {size} bytes exceeds max.message.bytes {self.config.max_message_bytes}"
+            raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, message)
+
+    def _level(self) -> int | None:
+        config = self.config
+        levels = {
+            Codec.GZIP: config.compression_gzip_level,
+            Codec.LZ4: config.compression_lz4_level,
+            Codec.ZSTD: config.compression_zstd_level,
+        }
+        return levels.get(Codec(self._codec))
+
+    def _remember_producer(self, head: BatchHeader, records: Buffer, at: int, first: int, timestamp: int) -> None:
+        if not head.attributes & batches.CONTROL:
+            self.producers.appended(head, first, timestamp)
+            return
+        marker = read_control(records, at)
+        if marker is not None:
+            self.producers.ended(head.producer_id, head.producer_epoch, marker, timestamp)
+
+    # --- roll
+
+    def _segment_for(self, size: int, timestamp: int, last: int, now_ms: int, first: int | None = None) -> Segment:
+        """The segment that takes the next ``size`` bytes, rolled if it must be (facts E.5)."""
+        segment, config = self.segments[-1], self.config
+        too_old = segment.size > 0 and segment.age_ms(now_ms, timestamp) > config.segment_ms - segment.jitter_ms
+        if (
+            segment.is_full(size, config.segment_bytes, config.segment_index_bytes)
+            or too_old
+            or last - segment.base > MAX_INT
+        ):
+            return self.roll(now_ms, self.log_end_offset if first is None else max(first, self.log_end_offset))
+        return segment
+
+    def roll(self, now_ms: int, base: int | None = None) -> Segment:
+        """Seal the active segment and begin one at ``base`` (the log end); an empty active segment there is kept."""
+        base = self.log_end_offset if base is None else base
+        active = self.segments[-1]
+        if active.size == 0 and active.base == base:
+            return active
+        active.seal()
+        self.producers.take_snapshot(base)
+        jitter = self.config.segment_jitter_ms
+        made = Segment.create(self.dir.files, self.dir.open_files, self.directory, base, now_ms)
+        made.jitter_ms = self.dir.dice.random.randint(0, min(jitter, self.config.segment_ms)) if jitter else 0
+        self.segments.append(made)
+        if active.size == 0:
+            self.segments.remove(active)
+            self._discard([active])
+        self._positions.rolled()
+        self.dir.on_rolled(self)
+        return made
+
+    async def flush(self) -> None:
+        """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
+        end = self.log_end_offset
+        if end > self.recovery_point:
+            for segment in [each for each in self.segments if each.base < end]:
+                following = self._after(segment)
+                if following is None or following.base > self.recovery_point:
+                    await segment.sync()
+            await self.dir.files.fsync_dir(self.directory)
+            self.recovery_point = max(self.recovery_point, min(end, self.log_end_offset))
+        await self.leader_epochs.sync()
+
+    # --- read
 
     def read(self, offset: int, max_bytes: int, upper_offset: int, min_one: bool = True) -> ReadResult:
-        """Whole batches from ``offset`` to below ``upper_offset``, at most ``max_bytes`` unless ``min_one`` must exceed it.
+        """Whole batches from ``offset`` to below ``upper_offset``, at most ``max_bytes`` save for ``min_one``.
 
         The first batch may begin before ``offset`` (clients skip). Raises KafkaError OFFSET_OUT_OF_RANGE outside
         [log start, log end]. Unparsed: one pread.
         """
-        raise NotImplementedError
+        if not self.log_start_offset <= offset <= self.log_end_offset:
+            message = f"offset {offset} is outside of [{self.log_start_offset}, {self.log_end_offset}]"
+            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, message)
+        if self.dir.is_offline:
+            self.dir.check_online()
+        try:
+            return ReadResult(self._read(offset, max_bytes, min(upper_offset, self.log_end_offset), min_one), offset)
+        except OSError as error:
+            self.dir.fail(error)
+
+    def _read(self, offset: int, max_bytes: int, upper: int, min_one: bool) -> bytes:
+        at = self._index_of(offset)
+        while offset < upper and at < len(self.segments):
+            segment = self.segments[at]
+            if segment.base >= upper:
+                break
+            start = self._position(segment, offset)
+            end = self._end_position(at, upper)
+            if start < end:
+                if end - start <= max_bytes:
+                    return segment.pread(end - start, start)
+                return self._read_cut(segment, start, max_bytes, min_one)
+            at += 1
+        return b""
+
+    def _read_cut(self, segment: Segment, start: int, max_bytes: int, min_one: bool) -> bytes:
+        """At most ``max_bytes`` from ``start``, cut at the last whole batch; the first one whole if ``min_one``."""
+        data = segment.pread(max_bytes, start) if max_bytes > 0 else b""
+        size = segment.boundary_before(start + len(data), start, data) - start
+        if size > 0:
+            if len(data) - size >= 8:
+                self._positions.read_ended(int.from_bytes(data[size : size + 8], "big"), start + size)
+            return data[:size] if size < len(data) else data
+        if not min_one:
+            return b""
+        prefix = data if len(data) >= LOG_OVERHEAD else segment.pread(LOG_OVERHEAD, start)
+        return segment.pread(batches.size_at(prefix), start)
 
     def bytes_available(self, offset: int, upper_offset: int) -> int:
         """Bytes between two offsets by arithmetic on positions, for fetch.min.bytes; reads no records."""
-        raise NotImplementedError
+        offset, upper = max(offset, self.log_start_offset), min(upper_offset, self.log_end_offset)
+        if offset >= upper:
+            return 0
+        try:
+            first, total = self._index_of(offset), 0
+            for at in range(first, len(self.segments)):
+                if self.segments[at].base >= upper:
+                    break
+                total += self._end_position(at, upper)
+            return total - self._position(self.segments[first], offset)
+        except OSError as error:
+            self.dir.fail(error)
+
+    def _index_of(self, offset: int) -> int:
+        """Which segment may hold ``offset``: the last that begins at or below it."""
+        if offset >= self.segments[-1].base:
+            return len(self.segments) - 1
+        return max(0, bisect_right(self.segments, offset, key=_BASE) - 1)
+
+    def _after(self, segment: Segment) -> Segment | None:
+        at = bisect_right(self.segments, segment.base, key=_BASE)
+        return self.segments[at] if at < len(self.segments) else None
+
+    def _end_position(self, at: int, upper: int) -> int:
+        """Where reading below ``upper`` ends in segment number ``at``."""
+        segment = self.segments[at]
+        next_base = self.segments[at + 1].base if at + 1 < len(self.segments) else self.log_end_offset
+        return segment.size if upper >= next_base else self._position(segment, upper)
+
+    def _position(self, segment: Segment, offset: int) -> int:
+        """Where the batch that holds ``offset`` (or the next one) starts."""
+        if offset <= segment.base:
+            return 0
+        if segment is self.segments[-1]:
+            if offset >= self.log_end_offset:
+                return segment.size
+            in_tail = self._positions.in_tail(offset)
+            if in_tail is not None:
+                return in_tail
+        hinted = self._positions.hinted(offset)
+        if hinted is not None:
+            return hinted
+        return segment.position_of(offset)
+
+    # --- lookups
 
     def offset_for_timestamp(self, timestamp: int, upper_offset: int) -> TimestampAndOffset:
         """First record with a timestamp >= ``timestamp`` below ``upper_offset``; (-1, -1, -1) if none."""
-        raise NotImplementedError
-
-    def earliest(self) -> TimestampAndOffset:
-        """Log start offset, timestamp -1, with the epoch there."""
-        raise NotImplementedError
-
-    def latest(self, upper_offset: int) -> TimestampAndOffset:
-        """``upper_offset`` (HW, LSO or LEO, as the caller may see), timestamp -1, with the latest epoch."""
-        raise NotImplementedError
+        try:
+            return timestamps.offset_for_timestamp(self, timestamp, upper_offset)
+        except OSError as error:
+            self.dir.fail(error)
 
     def max_timestamp(self) -> TimestampAndOffset:
         """The record with the largest timestamp (KIP-734); (-1, -1, -1) for an empty log."""
-        raise NotImplementedError
+        try:
+            return timestamps.max_timestamp(self)
+        except OSError as error:
+            self.dir.fail(error)
+
+    def earliest(self) -> TimestampAndOffset:
+        """Log start offset, timestamp -1, with the epoch there."""
+        return TimestampAndOffset(-1, self.log_start_offset, self.leader_epochs.epoch_at(self.log_start_offset))
+
+    def latest(self, upper_offset: int) -> TimestampAndOffset:
+        """``upper_offset`` (HW, LSO or LEO, as the caller may see), timestamp -1, with the latest epoch."""
+        return TimestampAndOffset(-1, upper_offset, self.leader_epochs.latest)
+
+    # --- truncation
 
     def truncate_to(self, offset: int) -> bool:
-        """Cut everything from ``offset`` on; epochs, producer state, indexes and high watermark follow in this call."""
-        raise NotImplementedError
+        """Cut everything from ``offset`` on; epochs, producer state, indexes and high watermark follow in this call.
+
+        False when there was nothing to cut.
+        """
+        self.dir.check_online()
+        try:
+            if offset >= self.log_end_offset:
+                self.leader_epochs.truncate_from_end(offset)
+                return False
+            if offset < self.segments[0].base:
+                self._restart_at(offset)
+                return True
+            gone = [segment for segment in self.segments if segment.base > offset]
+            self.segments = self.segments[: len(self.segments) - len(gone)]
+            self._positions.forget()
+            self._discard(gone)
+            self.segments[-1].truncate_to(offset)
+            self._ends_at(offset)
+            if not self.producers.roll_back(offset):
+                self._replay_producers()
+            self._remove_snapshots_above(offset)
+        except OSError as error:
+            self.dir.fail(error)
+        return True
 
     def truncate_fully_and_start_at(self, offset: int) -> None:
         """Drop everything; the log is empty and begins at ``offset``."""
-        raise NotImplementedError
+        self.dir.check_online()
+        try:
+            self._restart_at(offset)
+        except OSError as error:
+            self.dir.fail(error)
+
+    def _restart_at(self, offset: int) -> None:
+        gone, self.segments = self.segments, []
+        self._positions.forget()
+        self._discard(gone)
+        self._remove_snapshots_above(-1)
+        files = self.dir.files
+        self.segments = [Segment.create(files, self.dir.open_files, self.directory, offset, 0)]
+        self.leader_epochs.clear()
+        self.producers.producers.clear()
+        self.log_start_offset = offset
+        self.log_end_offset = self.recovery_point = self.high_watermark = offset
+
+    def _ends_at(self, offset: int) -> None:
+        self.log_end_offset = offset
+        self.log_start_offset = min(self.log_start_offset, offset)
+        self.recovery_point = min(self.recovery_point, offset)
+        self.high_watermark = min(self.high_watermark, offset)
+        self.leader_epochs.truncate_from_end(offset)
+
+    def _replay_producers(self) -> None:
+        for _ in recovery.replay_producers(self, 0):
+            pass
+
+    def _remove_snapshots_above(self, offset: int) -> None:
+        for name in self.dir.files.listdir(self.directory):
+            if name.endswith(SNAPSHOT) and int(name.removesuffix(SNAPSHOT)) > offset:
+                self.dir.files.unlink(f"{self.directory}/{name}")
+
+    # --- log start, retention
 
     def increment_log_start_offset(self, offset: int) -> bool:
-        """Move the log start forward (DeleteRecords, follower). Raises OFFSET_OUT_OF_RANGE above the high watermark."""
-        raise NotImplementedError
+        """Move the log start forward (DeleteRecords, follower); False if it is there already.
+
+        Raises KafkaError OFFSET_OUT_OF_RANGE above the high watermark.
+        """
+        if offset > self.high_watermark:
+            message = f"offset {offset} is above the high watermark {self.high_watermark}"
+            raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE, message)
+        if offset <= self.log_start_offset:
+            return False
+        self.log_start_offset = offset
+        try:
+            self.leader_epochs.truncate_from_start(offset)
+        except OSError as error:
+            self.dir.fail(error)
+        return True
 
     def delete_old_segments(self, now_ms: int) -> int:
-        """Retention by start offset, time and size (facts E.6); how many segments went."""
-        raise NotImplementedError
+        """Retention by log start, time and size (facts E.6); how many segments went."""
+        self.dir.check_online()
+        try:
+            return retention.delete_old_segments(self, now_ms)
+        except OSError as error:
+            self.dir.fail(error)
 
-    def size(self) -> int:
-        """Bytes of all segments."""
-        raise NotImplementedError
+    def drop_oldest(self, count: int, now_ms: int) -> None:
+        """Remove the first ``count`` segments; if that is all of them, a new one begins at the log end first."""
+        if count == len(self.segments):
+            self.roll(now_ms)
+        gone, self.segments = self.segments[:count], self.segments[count:]
+        self._positions.forget()
+        self._discard(gone)
+        self.log_start_offset = max(self.log_start_offset, self.segments[0].base)
+        self.leader_epochs.truncate_from_start(self.log_start_offset)
+
+    def _discard(self, segments: list[Segment]) -> None:
+        paths = [path for segment in segments for path in segment.rename_away()]
+        if paths:
+            self.dir.remove_later(paths, self.config.file_delete_delay_ms)
+
+    # --- life
+
+    def set_topic_id(self, topic_id: UUID) -> None:
+        """Adopt and write down the topic's id (``partition.metadata``)."""
+        try:
+            checkpoints.write_topic_id(self.dir.files, self.directory, topic_id)
+        except OSError as error:
+            self.dir.fail(error)
+        self.topic_id = topic_id
+
+    def seal(self) -> None:
+        """Before a clean stop: complete the indexes and take a snapshot at the log end, so that nothing is replayed."""
+        try:
+            self.segments[-1].seal()
+            self.producers.take_snapshot(self.log_end_offset)
+        except OSError as error:
+            self.dir.fail(error)
+
+    def close(self) -> None:
+        """Let go of every descriptor."""
+        for segment in self.segments:
+            segment.close()
+
+    def rename(self, directory: str) -> None:
+        """Move the whole directory (``-delete``)."""
+        try:
+            self.dir.files.rename(self.directory, directory)
+        except OSError as error:
+            self.dir.fail(error)
+        self.directory = directory
+        self.leader_epochs.moved_to(directory)
+        self.producers.moved_to(directory)
+        for segment in self.segments:
+            segment.moved_to(directory)
+
+
+_BASE = attrgetter("base")

@@ -61,9 +61,7 @@ class LogDirs:
         """Every online log, in order of topic and partition creation."""
         raise NotImplementedError
 
-    def get_or_create(
-        self, topic: str, partition: int, topic_id: UUID | None, config: LogConfig, is_new: bool
-    ) -> Log:
+    def get_or_create(self, topic: str, partition: int, topic_id: UUID | None, config: LogConfig, is_new: bool) -> Log:
         """The log, made in the live dir with the fewest when absent.
 
         Raises KafkaError KAFKA_STORAGE_ERROR when absent, not ``is_new`` and some dir is offline (facts E.10), and

@@ -52,7 +52,7 @@ def compress(codec: int, data: Buffer, level: int | None = None) -> bytes:
         return _compress_xerial(data)
     if codec == Codec.LZ4:
         compressor = cramjam.lz4.Compressor(level=level, content_checksum=False, block_linked=False)
-        compressor.compress(data)
+        compressor.compress(bytes(data))
         return bytes(compressor.finish())
     return bytes(cramjam.zstd.compress(data, level=level))
 

@@ -1,0 +1,343 @@
+"""Opening a partition's directory: leftovers, recovery after a crash, log end, producers (LogLoader; facts E.8).
+
+Generators that yield after every few megabytes or files, so that loading shares the event loop. After a clean stop no
+segment data is read but the headers after the last index entry; after a crash every batch from the recovery point on
+is checked and the log is cut before the first that is not whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from broker.storage import checkpoints
+from broker.storage.checkpoints import CheckpointCorrupt
+from broker.storage.index import IndexCorrupt
+from broker.storage.leader_epochs import LeaderEpochs
+from broker.storage.producer_state import SnapshotCorrupt
+from broker.storage.segment import CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Segment
+from broker.wire import batch as batches
+from broker.wire.batch import HEADER_SIZE, BatchHeader
+from broker.wire.records import MalformedRecords, read_control
+
+if TYPE_CHECKING:
+    from broker.storage.log import Log
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 4 * 1024 * 1024
+"""Bytes read at once, and between two yields, while a segment is checked."""
+BATCHES_PER_STEP = 4096
+
+
+class OldFormat(ValueError):
+    """A segment holds messages of format 0 or 1, which this broker does not read; cutting them would lose data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """What the log dir's checkpoint files say of one partition, and whether the dir was left cleanly."""
+
+    clean: bool
+    recovery_point: int = 0
+    log_start_offset: int = 0
+    high_watermark: int = 0
+    producer_expiration_ms: int = 86_400_000
+
+
+def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
+    """Fill ``log`` from its directory (which must be there). Raises OSError, CheckpointCorrupt, OldFormat."""
+    names = _without_leftovers(log, log.dir.files.listdir(log.directory))
+    _load_segments(log, names, now_ms)
+    yield
+    recovery_point = 0 if not _load_epochs(log) else known.recovery_point
+    if known.clean and recovery_point == known.recovery_point:
+        yield from _end_after_clean_stop(log, names)
+    else:
+        yield from _recover(log, recovery_point)
+    _settle_offsets(log, known, now_ms)
+    _remove_stray_snapshots(log, names)
+    yield from replay_producers(log, now_ms, known.producer_expiration_ms)
+    if checkpoints.PARTITION_METADATA in names:
+        log.topic_id = checkpoints.read_topic_id(log.dir.files, log.directory)
+
+
+def create_log(log: Log, now_ms: int) -> None:
+    """Make the directory and the first segment of a new ``log``. Raises OSError."""
+    files = log.dir.files
+    files.mkdir(log.directory)
+    log.segments = [Segment.create(files, log.dir.open_files, log.directory, 0, now_ms)]
+
+
+def replay_producers(log: Log, now_ms: int, expiration_ms: int | None = None) -> Iterator[None]:
+    """Producer state from the newest good snapshot up to the log end, and the batches after it."""
+    start = _restore_snapshot(log, now_ms, expiration_ms)
+    if start >= log.log_end_offset:
+        return
+    count = 0
+    for segment in log.segments:
+        following = log.segments[log.segments.index(segment) + 1].base if segment is not log.segments[-1] else None
+        if following is not None and following <= start:
+            continue
+        for position, head in segment.batches(segment.position_of(start) if segment.base < start else 0):
+            count += 1
+            if count % BATCHES_PER_STEP == 0:
+                yield
+            if head.producer_id < 0:
+                continue
+            if not head.is_control:
+                log.producers.appended(head, head.base_offset, head.max_timestamp)
+                continue
+            marker = read_control(segment.pread(head.size, position))
+            if marker is not None:
+                log.producers.ended(head.producer_id, head.producer_epoch, marker, head.max_timestamp)
+    if expiration_ms is not None:
+        log.producers.expire(now_ms, expiration_ms)
+
+
+def _restore_snapshot(log: Log, now_ms: int, expiration_ms: int | None) -> int:
+    """Load the newest usable snapshot; the offset from which batches must be replayed."""
+    log.producers.producers = {}
+    names = log.dir.files.listdir(log.directory)
+    offsets = sorted(int(name.removesuffix(SNAPSHOT)) for name in names if name.endswith(SNAPSHOT))
+    for offset in reversed(offsets):
+        path = log.producers.snapshot_path(offset)
+        if offset > log.log_end_offset:
+            log.dir.files.unlink(path)
+            continue
+        try:
+            log.producers.restore(offset, now_ms, (1 << 62) if expiration_ms is None else expiration_ms)
+        except SnapshotCorrupt as error:
+            logger.warning(
+                "%s-%d: producer snapshot %d is damaged (%s), removed", log.topic, log.partition, offset, error
+            )
+            log.dir.files.unlink(path)
+            continue
+        return max(offset, log.log_start_offset)
+    return log.log_start_offset
+
+
+def _without_leftovers(log: Log, names: list[str]) -> list[str]:
+    """Finish or undo what a crash interrupted: deletion, cleaning, swapping; the names that are left."""
+    files, directory = log.dir.files, log.directory
+    cleaned = [_base(name) for name in names if name.endswith(CLEANED)]
+    for name in [name for name in names if name.endswith((DELETED, CLEANED, ".tmp"))]:
+        files.unlink(f"{directory}/{name}")
+        names = [each for each in names if each != name]
+    swaps = [name for name in names if name.endswith(SWAP)]
+    if not swaps:
+        return names
+    for name in [name for name in swaps if cleaned and _base(name) >= min(cleaned)]:
+        files.unlink(f"{directory}/{name}")
+        swaps.remove(name)
+    _complete_swaps(log, swaps, names)
+    return files.listdir(directory)
+
+
+def _complete_swaps(log: Log, swaps: list[str], names: list[str]) -> None:
+    """The segments that ``.swap`` files replace go, then the suffix goes (a crash between repeats it)."""
+    files, directory = log.dir.files, log.directory
+    logs = [name for name in swaps if name.endswith(LOG + SWAP)]
+    for swap in logs:
+        first, end = _base(swap), _end_of_swap(log, swap)
+        for name in names:
+            if name.endswith((LOG, INDEX, TIME_INDEX, TXN_INDEX)) and first <= _base(name) < end:
+                files.unlink(f"{directory}/{name}")
+    for name in swaps:
+        files.rename(f"{directory}/{name}", f"{directory}/{name.removesuffix(SWAP)}")
+
+
+def _end_of_swap(log: Log, name: str) -> int:
+    path = f"{log.directory}/{name}"
+    file = log.dir.files.open(path)
+    try:
+        end, position, size = _base(name) + 1, 0, file.size()
+        while position + HEADER_SIZE <= size:
+            head = batches.header(file.pread(HEADER_SIZE, position))
+            if head.size < HEADER_SIZE:
+                break
+            end, position = head.next_offset, position + head.size
+        return end
+    finally:
+        file.close()
+
+
+def _load_segments(log: Log, names: list[str], now_ms: int) -> None:
+    files, present = log.dir.files, set(names)
+    for name in names:
+        if name.endswith((INDEX, TIME_INDEX, TXN_INDEX)) and f"{name.split('.')[0]}{LOG}" not in present:
+            files.unlink(f"{log.directory}/{name}")
+    for name in names:
+        if name.endswith(LOG):
+            found = files.stat(f"{log.directory}/{name}")
+            size = found.size if found else 0
+            segment = Segment(files, log.dir.open_files, log.directory, _base(name), size)
+            segment.created_ms = now_ms
+            log.segments.append(segment)
+    log.segments.sort(key=lambda segment: segment.base)
+
+
+def _load_epochs(log: Log) -> bool:
+    """False when the checkpoint is damaged: then the epochs must come from the batches."""
+    try:
+        log.leader_epochs = LeaderEpochs.load(log.dir.files, log.directory)
+    except CheckpointCorrupt as error:
+        logger.warning("%s-%d: %s; rebuilt from the log", log.topic, log.partition, error)
+        log.leader_epochs = LeaderEpochs(log.dir.files, log.directory)
+        return False
+    return True
+
+
+def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:
+    """The log end from the headers after the last index entry; indexes that are missing or unsound are rebuilt."""
+    present = set(names)
+    for segment in log.segments:
+        stem = f"{segment.base:020d}"
+        if segment.size and not {stem + INDEX, stem + TIME_INDEX} <= present:
+            yield from _recover_segment(log, segment)
+    if not log.segments:
+        return
+    active = log.segments[-1]
+    try:
+        active.index.check()
+        active.times.check()
+        log.log_end_offset = _walk_to_end(active)
+    except IndexCorrupt as error:
+        logger.warning("%s-%d: %s; recovering the segment", log.topic, log.partition, error)
+        yield from _recover_segment(log, active)
+    log.recovery_point = log.log_end_offset
+
+
+def _walk_to_end(segment: Segment) -> int:
+    """The offset after the last batch. Raises IndexCorrupt when the walk does not end at the end of the file."""
+    if segment.size == 0:
+        return segment.base
+    last = segment.index.last()
+    end, position = segment.base, last[1] if last else 0
+    for at, head in segment.batches(position):
+        end, position = head.next_offset, at + head.size
+    if position != segment.size:
+        raise IndexCorrupt(f"{segment.path(LOG)}: batches end at byte {position} of {segment.size}")
+    return end
+
+
+def _recover(log: Log, recovery_point: int) -> Iterator[None]:
+    """Check every segment from the one that holds the recovery point on; cut at the first bad byte."""
+    log.log_end_offset = log.segments[0].base if log.segments else 0
+    first = max((index for index, each in enumerate(log.segments) if each.base <= recovery_point), default=0)
+    for index in range(first, len(log.segments)):
+        segment = log.segments[index]
+        if (yield from _recover_segment(log, segment)):
+            for later in log.segments[index + 1 :]:
+                logger.warning("%s-%d: segment %d follows a cut, removed", log.topic, log.partition, later.base)
+                log.dir.remove_later(later.rename_away(), 0)
+            del log.segments[index + 1 :]
+            break
+    if log.segments and log.log_end_offset < log.segments[-1].base:
+        log.log_end_offset = log.segments[-1].base
+    log.recovery_point = min(recovery_point, log.log_end_offset)
+
+
+def _recover_segment(log: Log, segment: Segment) -> Generator[None, None, bool]:
+    """Check all batches of ``segment``, cut after the last good one, rebuild its indexes, assign its epochs.
+
+    Returns whether anything was cut.
+    """
+    good, expected = 0, segment.base
+    for position, head in _checked(segment):
+        if position < 0:
+            yield
+            continue
+        if head.base_offset < expected:
+            break
+        log.leader_epochs.assign(head.leader_epoch, head.base_offset)
+        good, expected = position + head.size, head.next_offset
+    cut = segment.size - good
+    if cut:
+        _refuse_old_format(segment, good)
+        logger.warning(
+            "%s-%d: segment %d: %d bytes after offset %d are no whole batch, cut",
+            log.topic,
+            log.partition,
+            segment.base,
+            cut,
+            expected,
+        )
+        segment.cut(good)
+    segment.rebuild_indexes(log.config.index_interval_bytes)
+    segment.seal()
+    log.log_end_offset = max(expected, log.log_end_offset) if good else max(log.log_end_offset, segment.base)
+    return bool(cut)
+
+
+def _checked(segment: Segment) -> Iterator[tuple[int, BatchHeader]]:
+    """(position, header) of each batch whose size, magic and CRC hold; (-1, ...) now and then: a pause is due."""
+    position, start, chunk = 0, 0, b""
+    while position + HEADER_SIZE <= segment.size:
+        if position + HEADER_SIZE > start + len(chunk):
+            start, chunk = position, segment.pread(min(CHUNK, segment.size - position), position)
+            yield -1, batches.header(chunk)
+        head = batches.header(chunk, position - start)
+        size = head.size
+        if size < HEADER_SIZE or position + size > segment.size or head.magic != 2 or head.last_offset_delta < 0:
+            return
+        if position + size > start + len(chunk):
+            start, chunk = position, segment.pread(min(max(CHUNK, size), segment.size - position), position)
+        if head.crc != batches.computed_crc(chunk, position - start, size):
+            return
+        if head.is_control and not _has_readable_marker(chunk, position - start):
+            return
+        yield position, head
+        position += size
+
+
+def _has_readable_marker(chunk: bytes, at: int) -> bool:
+    try:
+        read_control(chunk, at)
+    except MalformedRecords:
+        return False
+    return True
+
+
+def _refuse_old_format(segment: Segment, position: int) -> None:
+    """Raise OldFormat when what would be cut is a sound message of format 0 or 1 rather than damage."""
+    if segment.size - position < 26:
+        return
+    prefix = segment.pread(17, position)
+    size = batches.size_at(prefix)
+    if prefix[16] > 1 or size < 26 or position + size > segment.size:
+        return
+    message = segment.pread(size, position)
+    if int.from_bytes(message[12:16], "big") == crc32(message[16:]):
+        raise OldFormat(f"{segment.path(LOG)}: message format {prefix[16]} at byte {position} is not supported")
+
+
+def _settle_offsets(log: Log, known: Checkpointed, now_ms: int) -> None:
+    files = log.dir.files
+    if not log.segments or log.log_end_offset < known.log_start_offset:
+        for segment in log.segments:
+            log.dir.remove_later(segment.rename_away(), 0)
+        start = known.log_start_offset
+        log.segments = [Segment.create(files, log.dir.open_files, log.directory, start, now_ms)]
+        log.log_end_offset = log.recovery_point = start
+    log.log_start_offset = max(known.log_start_offset, log.segments[0].base)
+    log.leader_epochs.truncate_from_end(log.log_end_offset)
+    log.leader_epochs.truncate_from_start(log.log_start_offset)
+    log.high_watermark = min(max(known.high_watermark, log.log_start_offset), log.log_end_offset)
+
+
+def _remove_stray_snapshots(log: Log, names: list[str]) -> None:
+    """Snapshots that belong to no segment go, save the newest (a clean stop's)."""
+    offsets = sorted(_base(name) for name in names if name.endswith(SNAPSHOT))
+    bases = {segment.base for segment in log.segments}
+    for offset in offsets[:-1]:
+        if offset not in bases:
+            log.dir.files.unlink(log.producers.snapshot_path(offset))
+
+
+def _base(name: str) -> int:
+    """The base offset in a segment file's name."""
+    return int(name.split(".")[0])
