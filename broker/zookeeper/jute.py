@@ -27,14 +27,14 @@ class JuteError(Exception):
 
 
 class Reader:
-    """Reads fields one after another from ``data`` at ``pos``; raises JuteError where bytes are missing."""
+    """Reads fields one after another from ``data[pos:end]``; raises JuteError where bytes are missing."""
 
     __slots__ = ("data", "end", "pos")
 
-    def __init__(self, data: bytes, pos: int = 0) -> None:
+    def __init__(self, data: bytes, pos: int = 0, end: int | None = None) -> None:
         self.data = data
         self.pos = pos
-        self.end = len(data)
+        self.end = len(data) if end is None else end
 
     def boolean(self) -> bool:
         """One byte; any but zero is true."""
