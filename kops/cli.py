@@ -156,5 +156,3 @@ def _quiet_libraries(words: Sequence[str]) -> None:
 
     loud = any(word in ("-v", "-vv", "--verbose") for word in words)
     logging.basicConfig(level=logging.INFO if loud else logging.CRITICAL, format="%(name)s: %(message)s")
-
-

@@ -156,7 +156,9 @@ def reveal(value: str) -> str:
 def _context(name: str, entry: Mapping[str, Any], path: Path) -> Context:
     fields = {"bootstrap_servers", "zookeeper", "cluster", "protected", "read_only", "properties"}
     if unknown := sorted(set(entry) - fields):
-        raise Failed(f"{path}: context '{name}' has an unknown key {unknown[0]!r}", f"Known: {', '.join(sorted(fields))}.")
+        raise Failed(
+            f"{path}: context '{name}' has an unknown key {unknown[0]!r}", f"Known: {', '.join(sorted(fields))}."
+        )
     return Context(name=name, **entry)
 
 

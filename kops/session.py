@@ -29,6 +29,7 @@ class Session:
         self.client_id = client_id
         self._admin: KafkaAdminClient | None = None
         self._zookeeper: KazooClient | None = None
+        self._adopted: list[KazooClient] = []
 
     def __enter__(self) -> "Session":
         return self
@@ -40,10 +41,15 @@ class Session:
         if self._admin is not None:
             self._admin.close()
             self._admin = None
-        if self._zookeeper is not None:
-            self._zookeeper.stop()
-            self._zookeeper.close()
-            self._zookeeper = None
+        for client in (self._zookeeper, *self._adopted):
+            if client is not None:
+                client.stop()
+                client.close()
+        self._zookeeper, self._adopted = None, []
+
+    def adopt(self, client: "KazooClient") -> None:
+        """Close this client, too, when the session ends."""
+        self._adopted.append(client)
 
     @property
     def servers(self) -> list[str]:
@@ -106,7 +112,9 @@ class Session:
         """The bootstrap servers, those that listen first. Raises Unreachable in milliseconds when none does."""
         answers = {server: _listens(server) for server in self.servers}
         if not answers:
-            raise BadUsage("no bootstrap server is given", "Say --bootstrap-server HOST:PORT, or `kops up` to start one.")
+            raise BadUsage(
+                "no bootstrap server is given", "Say --bootstrap-server HOST:PORT, or `kops up` to start one."
+            )
         if all(answers.values()):
             reasons = "; ".join(f"{server}: {reason}" for server, reason in answers.items())
             raise Unreachable(

@@ -55,7 +55,9 @@ def create_topic(client: "KazooClient", new: NewTopic, timeout: float) -> Topic:
     check_name(new.name)
     existing = _children(client, znodes.TOPICS)
     if new.name in existing:
-        raise Failed(f"topic {new.name}: Topic '{new.name}' already exists.", "Choose another name, or --if-not-exists.")
+        raise Failed(
+            f"topic {new.name}: Topic '{new.name}' already exists.", "Choose another name, or --if-not-exists."
+        )
     collisions = [name for name in existing if name.replace(".", "_") == new.name.replace(".", "_")]
     if collisions:
         raise Failed(f"topic {new.name} collides with {collisions[0]}", "'.' and '_' are the same in metric names.")
@@ -183,9 +185,7 @@ def _assignment(
 
 
 def _replicas(brokers: Sequence[int], factor: int, first: int, shift: int) -> tuple[int, ...]:
-    others = (
-        brokers[(first + 1 + (shift + rank) % (len(brokers) - 1)) % len(brokers)] for rank in range(factor - 1)
-    )
+    others = (brokers[(first + 1 + (shift + rank) % (len(brokers) - 1)) % len(brokers)] for rank in range(factor - 1))
     return (brokers[first], *others)
 
 

@@ -147,7 +147,9 @@ def wait_until(session: Session, look: Callable[[], str | None], timeout: float,
         if missing is None:
             return waited
         if waited > timeout:
-            raise Unreachable(f"after {timeout:g} s: {missing}", "Wait longer with --timeout, or see `kops broker list`.")
+            raise Unreachable(
+                f"after {timeout:g} s: {missing}", "Wait longer with --timeout, or see `kops broker list`."
+            )
         time.sleep(step)
 
 

@@ -46,9 +46,11 @@ class Change:
     """How late ``at`` may be: the polling interval, or 0 where ZooKeeper pushed it."""
 
 
-def changes(before: Mapping[str, Partition], after: Mapping[str, Partition], at: int, resolution_ms: int) -> list[Change]:
+def changes(
+    before: Mapping[str, Partition], after: Mapping[str, Partition], at: int, resolution_ms: int
+) -> list[Change]:
     """What is different, partition by partition in name order."""
-    found = []
+    found: list[Change] = []
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         one = new or old

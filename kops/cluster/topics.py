@@ -186,7 +186,9 @@ def plan_of_deletion(seen: Snapshot, topics: Sequence[Topic]) -> list[str]:
 def check_name(name: str) -> None:
     """Kafka's rule for topic names (org.apache.kafka.common.internals.Topic). Raises BadUsage."""
     if not name or name in (".", "..") or len(name) > 249 or not re.fullmatch(r"[a-zA-Z0-9._-]+", name):
-        raise BadUsage(f"'{name}' cannot be the name of a topic", "1 to 249 of ASCII letters, digits, '.', '_' and '-'.")
+        raise BadUsage(
+            f"'{name}' cannot be the name of a topic", "1 to 249 of ASCII letters, digits, '.', '_' and '-'."
+        )
 
 
 def _raise_for(code: int, message: str | None, name: str) -> None:
@@ -208,7 +210,9 @@ def _raise_for(code: int, message: str | None, name: str) -> None:
     if issubclass(error, errors.AuthorizationError):
         raise NotAuthorised(text, "Ask for the right, or use another context.", subject=name, code=error.__name__)
     if code == _TIMED_OUT:
-        raise Unreachable(text, "It may still happen: `kops topic list` in a moment.", subject=name, code=error.__name__)
+        raise Unreachable(
+            text, "It may still happen: `kops topic list` in a moment.", subject=name, code=error.__name__
+        )
     raise Failed(text, _ADVICE.get(error.__name__, ""), subject=name, code=error.__name__)
 
 
@@ -227,5 +231,3 @@ def _plain(outcome: str) -> str:
 
 def _listed(ids: Sequence[int]) -> str:
     return ",".join(str(one) for one in ids)
-
-

@@ -212,11 +212,12 @@ def _or_not_found(client: "KazooClient", path: str, ask: Callable[[], Any]) -> A
     try:
         return ask()
     except NoNodeError as error:
-        parent, _, name = path.rpartition("/")
+        parent = path.rpartition("/")[0]
         try:
             siblings = client.get_children(parent or "/")
         except NoNodeError:
             siblings = []
+        known = [f"{parent}/{sibling}" for sibling in siblings]
         raise not_found("znode", path, known, f"`kops zookeeper ls {parent or '/'}` shows its siblings.") from error
 
 

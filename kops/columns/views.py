@@ -82,7 +82,6 @@ DELETED: View[Deleted] = View(
 )
 
 
-
 def _of_first(column: Column[Partition]) -> Column[tuple[Partition, Offsets]]:
     """A column of partitions, for rows that have the partition first."""
     return Column(column.title, lambda row: column.value(row[0]), column.wide)

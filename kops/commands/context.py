@@ -45,7 +45,9 @@ def use(run: Run, name: Name) -> None:
 def add(
     run: Run,
     name: Name,
-    protected: Annotated[bool, typer.Option("--protected", help="Changes must be confirmed by typing its name.")] = False,
+    protected: Annotated[
+        bool, typer.Option("--protected", help="Changes must be confirmed by typing its name.")
+    ] = False,
     use_it: Annotated[bool, typer.Option("--use", help="Make it the current one.")] = False,
 ) -> None:
     """Remember a cluster: --bootstrap-server, --zookeeper, --command-config and -X as they are given here."""

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from kops.columns import View
 from kops.contexts import Context, Overrides, resolve
-from kops.errors import BadUsage, Exit, KopsError, Refused
+from kops.errors import BadUsage, Exit, KopsError, Refused, translate
 from kops.render.output import FORMATS, Output
 from kops.session import Session
 
@@ -52,11 +52,11 @@ class Settings:
 class Run:
     """What a command gets as its first argument. Opened things are closed when it ends."""
 
-    def __init__(self, settings: Settings, kind: str, streams: bool = False) -> None:
+    def __init__(self, settings: Settings, kind: str) -> None:
         self.settings = settings
         self.kind = kind
         self.errors: list[KopsError] = []
-        self.rendered = streams and False
+        self.rendered = False
         form = settings.output or os.environ.get("KOPS_OUTPUT") or ("kafka" if settings.apache else "table")
         if form not in FORMATS:
             raise BadUsage(f"there is no output format '{form}'", f"One of: {', '.join(FORMATS)}.")
@@ -112,8 +112,6 @@ class Run:
 
     def each(self, subjects: Sequence[T], act: Callable[[T], Any]) -> list[Any]:
         """``act`` on every subject; a failure of one is remembered and does not stop the others."""
-        from kops.errors import translate
-
         done = []
         for subject in subjects:
             try:
@@ -136,19 +134,19 @@ class Run:
         if self.context.read_only:
             raise Refused(f"{what}: this context is read-only", "Leave out --read-only, or use another context.")
 
-    def confirm(self, what: str, plan: Sequence[str], *, always: bool = False) -> bool:
+    def confirm(self, what: str, plan: Sequence[str], *, ask: bool = True) -> bool:
         """Show the plan and ask; False when this is a dry run. Raises Refused on no, and without a terminal.
 
-        ``always``: Apache's own verbs act at once, but without a terminal a deletion needs --yes all the same.
+        Not ``ask``: what loses nothing is done at once, but for a protected context.
         """
-        self.change(what)
         for line in plan:
             self.out.say(line)
         if self.settings.dry_run:
             return False
+        self.change(what)
         if self.context.protected:
             return self._typed(what, self.context.name)
-        if self.settings.yes or (always and sys.stdin.isatty()):
+        if self.settings.yes or not ask:
             return True
         if not sys.stdin.isatty():
             raise Refused(f"{what}: not done, nobody is there to be asked", "Say --yes to do it without being asked.")
@@ -160,7 +158,9 @@ class Run:
     def _typed(self, what: str, name: str) -> bool:
         """A protected context is changed only by someone who types its name."""
         if not sys.stdin.isatty():
-            raise Refused(f"{what}: context '{name}' is protected", "It must be confirmed on a terminal by typing its name.")
+            raise Refused(
+                f"{what}: context '{name}' is protected", "It must be confirmed on a terminal by typing its name."
+            )
         print(f"{what}: context '{name}' is protected. Type its name: ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip() != name:
             raise Refused(f"{what}: not done, the name was not '{name}'", "Type the name of the context to go on.")

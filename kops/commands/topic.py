@@ -1,6 +1,7 @@
 """``kops topic``: list, describe, create, alter, delete; through brokers, or with --zookeeper as Kafka did up to 2.x."""
 
 import re
+import sys
 from typing import Annotated
 
 import typer
@@ -75,9 +76,12 @@ def create(
     run: Run,
     name: Names = None,
     topic: TopicOption = None,
-    partitions: Annotated[int | None, typer.Option("--partitions", "-p", help="How many; broker's default if not said.")] = None,
+    partitions: Annotated[
+        int | None, typer.Option("--partitions", "-p", help="How many; broker's default if not said.")
+    ] = None,
     replication_factor: Annotated[
-        int | None, typer.Option("--replication-factor", "--replicas", "-r", help="Copies; broker's default if not said.")
+        int | None,
+        typer.Option("--replication-factor", "--replicas", "-r", help="Copies; broker's default if not said."),
     ] = None,
     replica_assignment: Annotated[
         str | None, typer.Option("--replica-assignment", help="Brokers per partition.", metavar="1:2,2:3")
@@ -86,7 +90,8 @@ def create(
     if_not_exists: Annotated[bool, typer.Option("--if-not-exists", help="No error when it is there already.")] = False,
 ) -> None:
     """Create topics, and wait until every partition has a leader and every broker knows it."""
-    run.change("create topics")
+    if not run.settings.dry_run:
+        run.change("create topics")
     assignment = _assignment(replica_assignment)
     if assignment and (partitions is not None or replication_factor is not None):
         raise BadUsage("--replica-assignment says partitions and replicas already", "Leave out --partitions.")
@@ -118,10 +123,12 @@ def alter(
     if partitions is None and not put and not drop:
         raise BadUsage("nothing is to be altered", "Say --partitions N, --config KEY=VALUE or --delete-config KEY.")
     found = _selected(run, _needed(name, topic), None)
-    if not run.confirm("alter topics", _alteration(found, partitions, put, drop), always=True) and run.settings.dry_run:
+    if not run.confirm("alter topics", _alteration(found, partitions, put, drop), ask=False):
         run.show(TOPIC_DETAILS, found, kafka.topics_described)
         return
-    run.show(TOPIC_DETAILS, run.each(found, lambda one: _altered(run, one, partitions, put, drop)), kafka.topics_described)
+    run.show(
+        TOPIC_DETAILS, run.each(found, lambda one: _altered(run, one, partitions, put, drop)), kafka.topics_described
+    )
 
 
 @command(app, "delete", "rm", kind="TopicDeletion")
@@ -143,12 +150,16 @@ def delete(
             raise
         found = [one for one in _selected(run, [], None) if one.name in wanted]
     plan = _deletion(run, found)
-    if found and not run.confirm(f"delete {', '.join(one.name for one in found)}", plan, always=run.settings.apache):
+    if found and not run.confirm(
+        f"delete {', '.join(one.name for one in found)}", plan, ask=not (run.settings.apache and sys.stdin.isatty())
+    ):
         run.show(DELETED, [topics.Deleted(one.name, len(one.partitions), 0.0) for one in found], plan=plan)
         return
     if run.through_zookeeper:
         client = run.session.zookeeper
-        run.show(DELETED, run.each(found, lambda one: legacy.delete_topic(client, one, run.timeout)), kafka.topics_deleted)
+        run.show(
+            DELETED, run.each(found, lambda one: legacy.delete_topic(client, one, run.timeout)), kafka.topics_deleted
+        )
         return
     run.show(DELETED, run.each(found, lambda one: topics.delete_topic(run.session, one)), kafka.topics_deleted)
 
@@ -210,4 +221,6 @@ def _assignment(text: str | None) -> tuple[tuple[int, ...], ...]:
     try:
         return tuple(tuple(int(broker) for broker in partition.split(":")) for partition in text.split(","))
     except ValueError as error:
-        raise BadUsage(f"--replica-assignment {text}: not broker ids", "For example 1:2,2:3 for two partitions.") from error
+        raise BadUsage(
+            f"--replica-assignment {text}: not broker ids", "For example 1:2,2:3 for two partitions."
+        ) from error

@@ -71,7 +71,9 @@ class Output:
         else:
             yield from self._table(view, items)
 
-    def whole(self, kind: str, items: Sequence[Mapping[str, Any]], errors: Sequence[KopsError] = (), **extra: Any) -> str:
+    def whole(
+        self, kind: str, items: Sequence[Mapping[str, Any]], errors: Sequence[KopsError] = (), **extra: Any
+    ) -> str:
         """The one document of a command, in the structured format chosen."""
         marked = {"dryRun": True} | extra if self.dry_run else extra
         content = documents.document(kind, items, errors, **marked)
