@@ -25,7 +25,7 @@ class _Outcome:
 
 @dataclass(slots=True)
 class InternalTopicShards:
-    """``default_partitions``: how many the topic will be created with. ``dir_failed``: what to do about a broken disk."""
+    """``default_partitions``: what the topic will be created with. ``dir_failed``: what to do about a broken disk."""
 
     topic: str
     replicas: Replicas
