@@ -119,10 +119,10 @@ class Cluster:
         return talk
 
     async def registered(self, *broker_ids: int, limit: float = 30) -> None:
-        """Each of ``broker_ids`` knows all of them, and no other."""
+        """Those of ``broker_ids`` that are processes here know all of them, and no other."""
 
         async def known() -> bool:
-            for broker_id in broker_ids:
+            for broker_id in self.nodes.keys() & set(broker_ids):
                 if {each.node_id for each in (await self._ask(broker_id).metadata()).brokers} != set(broker_ids):
                     return False
             return True
@@ -174,12 +174,14 @@ class Cluster:
 
         return (await eventually(f"{topic}-{partition} has a leader other than {not_}", elected) or (-1,))[0]
 
-    async def isr(self, topic: str, expected: Iterable[int], partition: int = 0, limit: float = 30) -> None:
-        """Every running broker says that the ISR is ``expected``."""
+    async def isr(
+        self, topic: str, expected: Iterable[int], partition: int = 0, ask: Iterable[int] = (), limit: float = 30
+    ) -> None:
+        """Every running broker, or each of ``ask``, says that the ISR is ``expected``."""
         wanted = set(expected)
 
         async def agreed() -> bool:
-            states = [await self.partition(topic, partition, each) for each in self._running()]
+            states = [await self.partition(topic, partition, each) for each in ask or self._running()]
             return all(set(state.isr_nodes) == wanted for state in states)
 
         await eventually(f"ISR of {topic}-{partition} is {sorted(wanted)}", agreed, limit)

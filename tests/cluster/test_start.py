@@ -1,0 +1,119 @@
+"""How a broker process starts, or says why it does not, and how it stops."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.clusters import Cluster
+from tests.cluster.processes import Process, eventually, free_port
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def test_start_and_stop_print_what_tools_wait_for(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        node = cluster.nodes[0]
+
+        async def started() -> bool:
+            return "[KafkaServer id=0] started (kafka.server.KafkaServer)" in node.process.output()
+
+        await eventually("the line that says that it started", started)
+        assert await cluster.stop(0) == 0
+        assert "[KafkaServer id=0] shut down completed (kafka.server.KafkaServer)" in node.process.output()
+        assert "Traceback" not in node.process.output()
+
+
+async def refused(process: Process, *expected: str) -> None:
+    process.start()
+    assert await process.ended() == 1
+    output = process.output()
+    assert "Traceback" not in output
+    for words in expected:
+        assert re.search(words, output), output
+
+
+async def test_a_second_broker_on_the_same_directory_is_refused(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        settings = {**cluster.nodes[0].process.settings, "broker.id": "1"}
+        settings["listeners"] = f"PLAINTEXT://127.0.0.1:{free_port()}"
+        del settings["advertised.listeners"]
+        second = Process("second", "broker", settings, tmp_path)
+        await refused(second, f"{cluster.nodes[0].data}", "Stop the broker that uses it, or name other log.dirs")
+        assert len((await cluster.talk(0).metadata()).brokers) == 1
+
+
+async def test_a_broker_id_that_is_taken_is_refused(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        settings = {**cluster.nodes[0].process.settings, "log.dirs": str(tmp_path / "other")}
+        settings["listeners"] = f"PLAINTEXT://127.0.0.1:{free_port()}"
+        del settings["advertised.listeners"]
+        second = Process("second", "broker", settings, tmp_path)
+        await refused(second, "broker.id=0 is taken by a live broker", "stop that broker, or choose another broker.id")
+
+
+async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        settings = {**cluster.nodes[0].process.settings, "log.dirs": str(tmp_path / "other"), "broker.id": "1"}
+        second = Process("second", "broker", settings, tmp_path)
+        await refused(second, f"failed to bind to PLAINTEXT://127.0.0.1:{cluster.nodes[0].port}", "choose another one")
+
+
+async def test_directories_of_another_cluster_or_broker_are_refused(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        node = cluster.nodes[0]
+        cluster.kill(0)
+        meta = node.data / "meta.properties"
+        original = meta.read_text()
+        meta.write_text(original.replace("broker.id=0", "broker.id=5"))
+        await refused(node.process, r"Configured broker.id 0 doesn't match stored broker.id 5 in meta.properties")
+        meta.write_text(re.sub("cluster.id=.*", "cluster.id=someone-elses", original))
+        await refused(node.process, "doesn't match stored clusterId", "Correct zookeeper.connect")
+
+
+async def test_a_zookeeper_that_is_not_there_is_named(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {
+        "broker.id": "0",
+        "log.dirs": str(tmp_path / "logs"),
+        "zookeeper.connect": f"127.0.0.1:{port}",
+        "zookeeper.connection.timeout.ms": "500",
+    }
+    await refused(Process("lonely", "broker", settings, tmp_path), f"127.0.0.1:{port}", "Start ZooKeeper, or correct")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"broker.id": "x", "zookeeper.connect": "z:1"}, "line 1: broker.id=x: allowed: a whole number"),
+        ({"broker.id": "1"}, "zookeeper.connect is missing"),
+        ({"zookeeper.connect": "z:1", "listeners": "SSL://:1"}, "line 2: listeners=SSL://:1: allowed"),
+    ],
+)
+async def test_wrong_settings_are_named(tmp_path: Path, settings: dict[str, str], words: str) -> None:
+    await refused(Process("wrong", "broker", settings, tmp_path), words, "Correct .*wrong.properties")
+
+
+async def test_a_broker_killed_and_restarted_at_once_does_not_wait_for_its_old_session(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1, zookeeper_session_timeout_ms="20000") as cluster:
+        cluster.kill(0)
+        cluster.start(0)
+        await cluster.registered(0, limit=8)
+
+
+async def test_a_broker_without_an_id_takes_one_and_keeps_it(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        settings = {**cluster.nodes[0].process.settings, "log.dirs": str(tmp_path / "new")}
+        settings["listeners"] = f"PLAINTEXT://127.0.0.1:{free_port()}"
+        del settings["advertised.listeners"], settings["broker.id"]
+        unnamed = Process("unnamed", "broker", settings, tmp_path)
+        for _ in range(2):
+            unnamed.start()
+            try:
+                await cluster.registered(0, 1001)
+            finally:
+                unnamed.signal(signal.SIGTERM)
+                await unnamed.ended()
