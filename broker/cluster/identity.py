@@ -1,4 +1,4 @@
-"""Who this broker is: what its directories remember against what its settings and ZooKeeper say (KafkaServer.startup)."""
+"""Who this broker is: what its directories remember against its settings and ZooKeeper (KafkaServer.startup)."""
 
 from __future__ import annotations
 
