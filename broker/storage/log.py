@@ -12,14 +12,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from broker.storage import checkpoints, recovery, retention, timestamps
+from broker.storage import checkpoints, retention, timestamps, truncation
 from broker.storage.admission import follower_batches, leader_header
 from broker.storage.leader_epochs import LeaderEpochs
 from broker.storage.log_dir import LogDir
 from broker.storage.positions import Positions
 from broker.storage.producer_state import AppendedBatch, ProducerState
 from broker.storage.results import AppendInfo, Origin, ReadResult, UnexpectedAppendOffset
-from broker.storage.segment import MAX_INT, SNAPSHOT, Segment
+from broker.storage.segment import MAX_INT, Segment
 from broker.storage.timestamps import TimestampAndOffset
 from broker.wire import batch as batches
 from broker.wire.batch import LOG_OVERHEAD, BatchHeader, Buffer
@@ -44,7 +44,7 @@ class Log:
 
     __slots__ = (
         "_codec",
-        "_positions",
+        "_flush_messages",
         "_writes_log_append_time",
         "config",
         "dir",
@@ -54,6 +54,7 @@ class Log:
         "log_end_offset",
         "log_start_offset",
         "partition",
+        "positions",
         "producers",
         "recovery_point",
         "rules",
@@ -76,7 +77,7 @@ class Log:
         self.recovery_point = 0
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)
-        self._positions = Positions()
+        self.positions = Positions()
         self.configure(config)
 
     def __repr__(self) -> str:
@@ -85,6 +86,7 @@ class Log:
     def configure(self, config: LogConfig) -> None:
         """New settings, in force from the next append on."""
         self.config = config
+        self._flush_messages = config.flush_messages
         self._codec = CODECS.get(config.compression_type, -1)
         self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
         before, after = config.timestamp_before_max_ms, config.timestamp_after_max_ms
@@ -165,8 +167,10 @@ class Log:
             self.dir.fail(error)
         if head.producer_id >= 0:
             self._remember_producer(head, own, 0, first, timestamp)
-        self._positions.appended(last + 1, segment.size)
+        self.positions.appended(last + 1, segment.size)
         self.log_end_offset = last + 1
+        if last + 1 - self.recovery_point >= self._flush_messages:
+            self.dir.request_flush(self)
         stamp = now_ms if self._writes_log_append_time else -1
         return AppendInfo(first, last, timestamp, stamp, self.log_start_offset, size, head.record_count, False)
 
@@ -217,10 +221,12 @@ class Log:
                 segment.appended(head.last_offset, head.size, head.max_timestamp, interval)
                 if head.producer_id >= 0:
                     self._remember_producer(head, records, at, head.base_offset, head.max_timestamp)
-                self._positions.appended(head.next_offset, segment.size)
+                self.positions.appended(head.next_offset, segment.size)
         except OSError as error:
             self.dir.fail(error)
         self.log_end_offset = last.next_offset
+        if self.log_end_offset - self.recovery_point >= self._flush_messages:
+            self.dir.request_flush(self)
         return end - start
 
     def _check_size(self, size: int) -> None:
@@ -273,22 +279,32 @@ class Log:
         self.segments.append(made)
         if active.size == 0:
             self.segments.remove(active)
-            self._discard([active])
-        self._positions.rolled()
-        self.dir.on_rolled(self)
+            self.discard([active])
+        self.positions.rolled()
+        self.dir.request_flush(self)
         return made
 
     async def flush(self) -> None:
         """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
         end = self.log_end_offset
         if end > self.recovery_point:
-            for segment in [each for each in self.segments if each.base < end]:
-                following = self._after(segment)
-                if following is None or following.base > self.recovery_point:
-                    await segment.sync()
+            first = self._index_of(self.recovery_point)
+            for segment in self.segments[first:]:
+                await self._sync(segment)
             await self.dir.files.fsync_dir(self.directory)
             self.recovery_point = max(self.recovery_point, min(end, self.log_end_offset))
         await self.leader_epochs.sync()
+
+    async def _sync(self, segment: Segment) -> None:
+        """Sync a segment that may go away meanwhile; then its failure means nothing."""
+        try:
+            if segment in self.segments:
+                await segment.sync()
+            if segment in self.segments:
+                await segment.sync_indexes()
+        except OSError:
+            if segment in self.segments:
+                raise
 
     # --- read
 
@@ -329,7 +345,7 @@ class Log:
         size = segment.boundary_before(start + len(data), start, data) - start
         if size > 0:
             if len(data) - size >= 8:
-                self._positions.read_ended(int.from_bytes(data[size : size + 8], "big"), start + size)
+                self.positions.read_ended(int.from_bytes(data[size : size + 8], "big"), start + size)
             return data[:size] if size < len(data) else data
         if not min_one:
             return b""
@@ -357,10 +373,6 @@ class Log:
             return len(self.segments) - 1
         return max(0, bisect_right(self.segments, offset, key=_BASE) - 1)
 
-    def _after(self, segment: Segment) -> Segment | None:
-        at = bisect_right(self.segments, segment.base, key=_BASE)
-        return self.segments[at] if at < len(self.segments) else None
-
     def _end_position(self, at: int, upper: int) -> int:
         """Where reading below ``upper`` ends in segment number ``at``."""
         segment = self.segments[at]
@@ -374,10 +386,10 @@ class Log:
         if segment is self.segments[-1]:
             if offset >= self.log_end_offset:
                 return segment.size
-            in_tail = self._positions.in_tail(offset)
+            in_tail = self.positions.in_tail(offset)
             if in_tail is not None:
                 return in_tail
-        hinted = self._positions.hinted(offset)
+        hinted = self.positions.hinted(offset)
         if hinted is not None:
             return hinted
         return segment.position_of(offset)
@@ -415,60 +427,17 @@ class Log:
         """
         self.dir.check_online()
         try:
-            if offset >= self.log_end_offset:
-                self.leader_epochs.truncate_from_end(offset)
-                return False
-            if offset < self.segments[0].base:
-                self._restart_at(offset)
-                return True
-            gone = [segment for segment in self.segments if segment.base > offset]
-            self.segments = self.segments[: len(self.segments) - len(gone)]
-            self._positions.forget()
-            self._discard(gone)
-            self.segments[-1].truncate_to(offset)
-            self._ends_at(offset)
-            if not self.producers.roll_back(offset):
-                self._replay_producers()
-            self._remove_snapshots_above(offset)
+            return truncation.truncate_to(self, offset)
         except OSError as error:
             self.dir.fail(error)
-        return True
 
     def truncate_fully_and_start_at(self, offset: int) -> None:
         """Drop everything; the log is empty and begins at ``offset``."""
         self.dir.check_online()
         try:
-            self._restart_at(offset)
+            truncation.restart_at(self, offset)
         except OSError as error:
             self.dir.fail(error)
-
-    def _restart_at(self, offset: int) -> None:
-        gone, self.segments = self.segments, []
-        self._positions.forget()
-        self._discard(gone)
-        self._remove_snapshots_above(-1)
-        files = self.dir.files
-        self.segments = [Segment.create(files, self.dir.open_files, self.directory, offset, 0)]
-        self.leader_epochs.clear()
-        self.producers.producers.clear()
-        self.log_start_offset = offset
-        self.log_end_offset = self.recovery_point = self.high_watermark = offset
-
-    def _ends_at(self, offset: int) -> None:
-        self.log_end_offset = offset
-        self.log_start_offset = min(self.log_start_offset, offset)
-        self.recovery_point = min(self.recovery_point, offset)
-        self.high_watermark = min(self.high_watermark, offset)
-        self.leader_epochs.truncate_from_end(offset)
-
-    def _replay_producers(self) -> None:
-        for _ in recovery.replay_producers(self, 0):
-            pass
-
-    def _remove_snapshots_above(self, offset: int) -> None:
-        for name in self.dir.files.listdir(self.directory):
-            if name.endswith(SNAPSHOT) and int(name.removesuffix(SNAPSHOT)) > offset:
-                self.dir.files.unlink(f"{self.directory}/{name}")
 
     # --- log start, retention
 
@@ -502,12 +471,13 @@ class Log:
         if count == len(self.segments):
             self.roll(now_ms)
         gone, self.segments = self.segments[:count], self.segments[count:]
-        self._positions.forget()
-        self._discard(gone)
+        self.positions.forget()
+        self.discard(gone)
         self.log_start_offset = max(self.log_start_offset, self.segments[0].base)
         self.leader_epochs.truncate_from_start(self.log_start_offset)
 
-    def _discard(self, segments: list[Segment]) -> None:
+    def discard(self, segments: list[Segment]) -> None:
+        """Rename the files of segments that are no longer of the log; they go after file.delete.delay.ms."""
         paths = [path for segment in segments for path in segment.rename_away()]
         if paths:
             self.dir.remove_later(paths, self.config.file_delete_delay_ms)

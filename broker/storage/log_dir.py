@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class LogDir:
     """Shared by all logs under ``path``. The three callbacks are assigned by ``LogDirs``; alone they do little."""
 
-    __slots__ = ("dice", "files", "is_offline", "on_failed", "on_rolled", "open_files", "path", "remove_later")
+    __slots__ = ("dice", "files", "is_offline", "on_failed", "open_files", "path", "remove_later", "request_flush")
 
     def __init__(self, path: str, files: Files, dice: Dice, open_files: OpenFiles | None = None) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class LogDir:
         self.open_files = open_files or OpenFiles(512)
         self.is_offline = False
         self.on_failed: Callable[[LogDir, OSError], None] = _ignore_failure
-        self.on_rolled: Callable[[Log], None] = _ignore_roll
+        self.request_flush: Callable[[Log], None] = _ignore_flush
         self.remove_later: Callable[[Sequence[str], int], None] = self._remove_now
 
     def fail(self, error: OSError) -> NoReturn:
@@ -48,5 +48,5 @@ def _ignore_failure(log_dir: LogDir, error: OSError) -> None:
     """For logs that are opened without a LogDirs: LogDirFailed says it all."""
 
 
-def _ignore_roll(log: Log) -> None:
+def _ignore_flush(log: Log) -> None:
     """For logs that are opened without a LogDirs: nobody flushes."""

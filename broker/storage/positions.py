@@ -12,7 +12,7 @@ HINTS = 8
 
 
 class Positions:
-    """``appended`` once per batch of the active segment, ``rolled`` and ``forget`` when that changes; empty until used."""
+    """Empty until used: ``appended`` per batch of the active segment, ``rolled`` and ``forget`` when that changes."""
 
     __slots__ = ("_ends", "_hints", "_positions")
 

@@ -284,7 +284,7 @@ class Segment:
         self.size = size
 
     async def sync(self) -> None:
-        """fsync the log and its indexes. Raises OSError: then nothing can be trusted."""
+        """fsync the log file. Raises OSError: then nothing can be trusted."""
         file = self.file
         self._syncing += 1
         try:
@@ -294,6 +294,9 @@ class Segment:
             if self._closing and not self._syncing:
                 self._closing = False
                 self.close()
+
+    async def sync_indexes(self) -> None:
+        """Write out and fsync both indexes. Raises OSError."""
         await self.index.sync()
         await self.times.sync()
 

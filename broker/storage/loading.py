@@ -1,0 +1,85 @@
+"""Opening all logs of a directory, sharing the event loop (LogManager.loadLogs; facts E.8)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from broker.config import KafkaConfig, LogConfig
+from broker.host import Host
+from broker.storage import checkpoints, directory_names
+from broker.storage.checkpoints import CheckpointCorrupt
+from broker.storage.log import Log
+from broker.storage.log_dir import LogDir
+from broker.storage.recovery import Checkpointed, OldFormat, open_log
+
+logger = logging.getLogger(__name__)
+
+CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
+SLICE_SECONDS = 0.005
+"""How long loading keeps the event loop before it lets others in (ZooKeeper's heartbeat among them)."""
+
+
+async def load_dir(
+    host: Host, config: KafkaConfig, log_dir: LogDir, config_of: Callable[[str], LogConfig]
+) -> list[Log]:
+    """Every log of the directory, recovered unless it was left cleanly; the clean mark is taken away first.
+
+    Raises OSError (damaged checkpoints and unsupported formats among them): the directory cannot be used.
+    """
+    files, path = host.files, log_dir.path
+    clean = files.stat(f"{path}/{CLEAN_SHUTDOWN}") is not None
+    if clean:
+        files.unlink(f"{path}/{CLEAN_SHUTDOWN}")
+        await files.fsync_dir(path)
+    names = _partition_dirs(host, log_dir)
+    if not clean and names:
+        logger.info("log dir %s was not left cleanly: recovering %d logs", path, len(names))
+    try:
+        points, starts, watermarks = (
+            checkpoints.read_offsets(files, f"{path}/{name}")
+            for name in (checkpoints.RECOVERY_POINT, checkpoints.LOG_START, checkpoints.REPLICATION)
+        )
+        loaded = []
+        configs: dict[str, LogConfig] = {}
+        resume = host.clock.monotonic() + SLICE_SECONDS
+        for topic, partition in names:
+            if topic not in configs:
+                configs[topic] = config_of(topic)
+            log = Log(log_dir, f"{path}/{directory_names.name_of(topic, partition)}", topic, partition, configs[topic])
+            key = topic, partition
+            known = Checkpointed(
+                clean, points.get(key, 0), starts.get(key, 0), watermarks.get(key, 0), config.producer_id_expiration_ms
+            )
+            for _ in open_log(log, known, host.clock.wall_ms()):
+                if host.clock.monotonic() >= resume:
+                    await host.clock.sleep(0)
+                    resume = host.clock.monotonic() + SLICE_SECONDS
+            for segment in log.segments:
+                segment.close()
+            loaded.append(log)
+    except (CheckpointCorrupt, OldFormat) as error:
+        raise OSError(str(error)) from error
+    return loaded
+
+
+def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int]]:
+    """(topic, partition) of each directory to load; those that wait for deletion are scheduled for it.
+
+    Raises OSError for a name that is no partition's: something else lives here.
+    """
+    found = []
+    for name in host.files.listdir(log_dir.path):
+        stat = host.files.stat(f"{log_dir.path}/{name}")
+        if stat is None or not stat.is_dir or name in directory_names.FOREIGN:
+            continue
+        if name.endswith(directory_names.DELETE):
+            log_dir.remove_later([f"{log_dir.path}/{name}"], 0)
+        elif name.endswith((directory_names.FUTURE, directory_names.STRAY)):
+            logger.warning("log dir %s: %s is left alone", log_dir.path, name)
+        else:
+            try:
+                found.append(directory_names.parse(name))
+            except ValueError as error:
+                raise OSError(f"{error}; move it elsewhere") from error
+    return found
