@@ -40,10 +40,7 @@ class FrameBuffer:
         """Free space, never empty, for the next read."""
         buffer, start, end = self._buffer, self._start, self._end
         if start == end:
-            if end and _is_viewed(buffer):
-                self._buffer = buffer = bytearray(min(len(buffer), _KEPT))
-            self._start = self._end = 0
-            return memoryview(buffer)
+            return memoryview(self._renewed() if end else buffer)
         wanted = 4 + _SIZE.unpack_from(buffer, start)[0] if end - start >= 4 else _ROOM
         if start + wanted > len(buffer) and (start or end == len(buffer)):
             self._move(wanted)
@@ -51,6 +48,15 @@ class FrameBuffer:
         if wanted > _LARGE:  # stop where a large frame ends, so that the next one begins in front and is not moved
             return memoryview(buffer)[end : start + wanted]
         return memoryview(buffer)[end:]
+
+    def _renewed(self) -> bytearray:
+        """The buffer for a new beginning: larger where the last read filled it, as more is likely to wait."""
+        size = len(self._buffer)
+        wanted = size * 2 if self._end == size < _LARGE else min(size, _KEPT)
+        if wanted != size or _is_viewed(self._buffer):
+            self._buffer = bytearray(wanted)
+        self._start = self._end = 0
+        return self._buffer
 
     def _move(self, wanted: int) -> None:
         """Bring the partial frame to the front; to a larger buffer where this one is full, or still looked at."""
