@@ -1,0 +1,448 @@
+"""Followers' fetching from one leader over one line (kafka.server.ReplicaFetcherThread, RemoteLeaderEndPoint).
+
+A fetcher asks, over one line, what each of its follower machines wants to know, and performs what they make of the
+answers: truncate, append verbatim, restart. An answer counts only for a machine that would still ask the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from broker.cluster.ibp import FETCH, LIST_OFFSETS, OFFSET_FOR_LEADER_EPOCH, Ibp
+from broker.cluster.metadata_cache import ZERO_UUID
+from broker.cluster.peers import Line, PeerUnreachable
+from broker.config import KafkaConfig
+from broker.host import Clock, LogDirFailed
+from broker.replication.follower import Append, Effect, Follower, Phase, Question, RestartAt, Truncate
+from broker.replication.leader_session import Key, LeaderSession
+from broker.replication.partition import Effects
+from broker.wire import batch as batches
+from broker.wire.errors import ErrorCode, KafkaError
+from broker.wire.messages.fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    ForgottenTopic,
+    PartitionData,
+    ReplicaState,
+)
+from broker.wire.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopic,
+)
+from broker.wire.messages.offset_for_leader_epoch import (
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+    OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
+)
+
+if TYPE_CHECKING:
+    from broker.replication.hosted import HostedPartition
+
+logger = logging.getLogger(__name__)
+
+_LATEST: Final = -1
+_EARLIEST: Final = -2
+
+
+class Followed:
+    """A partition with the machine that follows its leader."""
+
+    __slots__ = ("follower", "hosted")
+
+    def __init__(self, hosted: HostedPartition, follower: Follower) -> None:
+        self.hosted = hosted
+        self.follower = follower
+
+    @property
+    def key(self) -> Key:
+        return self.hosted.topic, self.hosted.index
+
+    def do(self, effect: Effect | None) -> None:
+        """Perform an effect of the follower machine on the log, but Append, which needs the records."""
+        log = self.hosted.log
+        if isinstance(effect, Truncate):
+            logger.info("%s truncate from %d to %d", self.hosted, log.log_end_offset, effect.offset)
+            log.truncate_to(effect.offset)
+        elif isinstance(effect, RestartAt):
+            logger.info("%s restart at %d, where its leader begins", self.hosted, effect.offset)
+            log.truncate_fully_and_start_at(effect.offset)
+        else:
+            return
+        self.hosted.partition.truncated(log.high_watermark)
+        self.follower.at(log.log_end_offset)
+
+    def append(self, records: batches.Buffer) -> None:
+        """The leader's batches, verbatim. Raises KafkaError CORRUPT_MESSAGE, ValueError, LogDirFailed."""
+        log = self.hosted.log
+        if log.log_start_offset == log.log_end_offset and len(records) >= batches.HEADER_SIZE:
+            first = batches.header(records)
+            if first.base_offset < log.log_end_offset < first.next_offset:
+                # the leader's log starts within this batch (DeleteRecords), and we hold nothing that contradicts it
+                log.truncate_fully_and_start_at(first.base_offset)
+        log.append_as_follower(records)
+        self.follower.at(log.log_end_offset)
+
+
+class Fetcher:
+    """The partitions that this broker follows at one leader under one fetcher id.
+
+    ``connect(leader, client id)`` gives a line to where UpdateMetadata says that the leader is, or None;
+    ``perform(hosted, effects)`` does the partition machine's effects.
+    """
+
+    def __init__(
+        self,
+        leader: int,
+        fetcher_id: int,
+        config: KafkaConfig,
+        ibp: Ibp,
+        clock: Clock,
+        connect: Callable[[int, str], Line | None],
+        broker_epoch: Callable[[], int],
+        perform: Callable[[HostedPartition, Effects], None],
+    ) -> None:
+        self.leader = leader
+        self._config = config
+        self._ibp = ibp
+        self._clock = clock
+        self._connect = connect
+        self._broker_epoch = broker_epoch
+        self._perform = perform
+        self._client_id = f"broker-{config.broker_id}-fetcher-{fetcher_id}"
+        self._backoff = config.replica_fetch_backoff_ms / 1000
+        self._timeout = config.replica_socket_timeout_ms / 1000
+        self._line: Line | None = None
+        self._followed: dict[Key, Followed] = {}
+        self._names: dict[UUID, str] = {}
+        self._session = LeaderSession()
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # membership
+
+    def __len__(self) -> int:
+        return len(self._followed)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._followed
+
+    def add(self, followed: Followed) -> None:
+        """Follow from now on; replaces what was followed under that name."""
+        self._followed[followed.key] = followed
+        self._session.touch(followed.key)
+        if followed.hosted.topic_id is not None:
+            self._names[followed.hosted.topic_id] = followed.hosted.topic
+        self._changed.set()
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._run())
+
+    def remove(self, key: Key) -> None:
+        """Follow no longer; an answer that is on its way is dropped."""
+        if self._followed.pop(key, None) is not None:
+            self._session.touch(key)
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        self._hang_up()
+
+    # asking
+
+    async def _run(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                asked = await self._ask_once()
+            except PeerUnreachable as error:
+                logger.info("%s: %s", self, error)
+                self._hang_up()
+                await self._clock.sleep(self._backoff)
+                continue
+            if not asked:
+                await self._wait_for_work()
+
+    async def _ask_once(self) -> bool:
+        """Ask what machines want to know, first where to begin, then records; False when none wants anything."""
+        asked = False
+        for phase, ask in (
+            (Phase.TRUNCATING, self._ask_epochs),
+            (Phase.SEEKING_END, self._ask_ends),
+            (Phase.SEEKING_START, self._ask_starts),
+        ):
+            if wanting := self._wanting(phase):
+                await ask(wanting)
+                asked = True
+        return await self._fetch() or asked
+
+    def _wanting(self, phase: Phase) -> list[Followed]:
+        """Who is in ``phase`` and not delayed; whoever leaves FETCHING is dirty, so no other needs to be looked at."""
+        now = self._clock.monotonic()
+        dirty = [self._followed[key] for key in self._session.dirty if key in self._followed]
+        return [each for each in dirty if each.follower.phase is phase and each.follower.is_ready(now)]
+
+    async def _wait_for_work(self) -> None:
+        """Until something is added, or the first delay ends."""
+        now = self._clock.monotonic()
+        delays = [each.follower.delayed_until - now for each in self._followed.values()]
+        timer = self._clock.call_later(min((delay for delay in delays if delay > 0), default=3600.0), self._changed.set)
+        try:
+            await self._changed.wait()
+        finally:
+            timer.cancel()
+
+    async def _send(self, api_key: int, version: int, request: object) -> Any:
+        if self._line is None:
+            self._line = self._connect(self.leader, self._client_id)
+        if self._line is None:
+            raise PeerUnreachable(f"broker {self.leader} is not alive, as far as UpdateMetadata has told")
+        return await self._line.send(api_key, version, request, self._timeout)
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        self._session.begin_again(list(self._followed))
+
+    def _is_current(self, followed: Followed, asked: Question | None) -> bool:
+        """Whether an answer to ``asked`` may be used: the same machine would still ask the same."""
+        return self._followed.get(followed.key) is followed and followed.follower.question() == asked
+
+    # where to begin
+
+    async def _ask_epochs(self, wanting: list[Followed]) -> None:
+        """OffsetForLeaderEpoch (KIP-101, where fetch replies do not tell)."""
+        asked = {each.key: each.follower.question() for each in wanting}
+        topics = [
+            OffsetForLeaderTopic(
+                topic=topic,
+                partitions=[
+                    OffsetForLeaderPartition(
+                        partition=each.hosted.index,
+                        current_leader_epoch=each.follower.leader_epoch,
+                        leader_epoch=each.follower.last_epoch,
+                    )
+                    for each in group
+                ],
+            )
+            for topic, group in _by_topic(wanting)
+        ]
+        request = OffsetForLeaderEpochRequest(replica_id=self._config.broker_id, topics=topics)
+        version = self._ibp.version(OFFSET_FOR_LEADER_EPOCH)
+        response: OffsetForLeaderEpochResponse = await self._send(OFFSET_FOR_LEADER_EPOCH, version, request)
+        for topic in response.topics:
+            for answer in topic.partitions:
+                followed = self._followed.get((topic.topic, answer.partition))
+                if followed is None or not self._is_current(followed, asked.get(followed.key)):
+                    continue
+                if answer.error_code:
+                    self._refused(followed, answer.error_code)
+                else:
+                    ended = followed.follower.epoch_ended
+                    high_watermark = followed.hosted.partition.high_watermark
+                    self._guard(followed, ended, answer.leader_epoch, answer.end_offset, high_watermark)
+
+    async def _ask_ends(self, wanting: list[Followed]) -> None:
+        await self._ask_offsets(wanting, _LATEST)
+
+    async def _ask_starts(self, wanting: list[Followed]) -> None:
+        await self._ask_offsets(wanting, _EARLIEST)
+
+    async def _ask_offsets(self, wanting: list[Followed], timestamp: int) -> None:
+        """ListOffsets, after an offset out of range (AbstractFetcherThread.fetchOffsetAndTruncate)."""
+        asked = {each.key: each.follower.question() for each in wanting}
+        topics = [
+            ListOffsetsTopic(
+                name=topic,
+                partitions=[
+                    ListOffsetsPartition(
+                        partition_index=each.hosted.index,
+                        current_leader_epoch=each.follower.leader_epoch,
+                        timestamp=timestamp,
+                    )
+                    for each in group
+                ],
+            )
+            for topic, group in _by_topic(wanting)
+        ]
+        request = ListOffsetsRequest(replica_id=self._config.broker_id, topics=topics)
+        response: ListOffsetsResponse = await self._send(LIST_OFFSETS, self._ibp.version(LIST_OFFSETS), request)
+        for topic in response.topics:
+            for answer in topic.partitions:
+                followed = self._followed.get((topic.name, answer.partition_index))
+                if followed is None or not self._is_current(followed, asked.get(followed.key)):
+                    continue
+                follower = followed.follower
+                if answer.error_code:
+                    self._refused(followed, answer.error_code)
+                elif timestamp == _LATEST:
+                    self._guard(followed, follower.leader_ends_at, answer.offset)
+                else:
+                    self._guard(followed, follower.leader_starts_at, answer.offset)
+
+    # records
+
+    async def _fetch(self) -> bool:
+        """One fetch of all that are FETCHING; False if none is."""
+        session = self._session
+        stated, forgotten = self._statements()
+        if not stated and not session.stated:
+            return False
+        version = self._ibp.fetch_version(topic_ids_known=all(each.hosted.topic_id for each in self._followed.values()))
+        request = self._request(stated, forgotten, version)
+        for each in stated:
+            session.stated[each.key] = each.follower.question()
+        response: FetchResponse = await self._send(FETCH, version, request)
+        if response.error_code:
+            logger.info("%s: the fetch was answered %s", self, _name(response.error_code))
+            if response.error_code not in _SESSION_ERRORS:
+                await self._clock.sleep(self._backoff)
+            session.begin_again(list(self._followed), response.error_code)
+            return True
+        session.accepted(response.session_id)
+        for topic in response.responses:
+            name = self._names.get(topic.topic_id, "") if version >= 13 else topic.topic
+            for data in topic.partitions:
+                followed = self._followed.get((name, data.partition_index))
+                if followed is not None and self._is_current(followed, session.stated.get(followed.key)):
+                    self._answered(followed, data)
+        return True
+
+    def _statements(self) -> tuple[list[Followed], list[Key]]:
+        """What to state in the next fetch, and what to take out of the leader's session."""
+        session, now = self._session, self._clock.monotonic()
+        if session.is_full:
+            session.stated.clear()
+            session.dirty = dict.fromkeys(self._followed)
+        stated: list[Followed] = []
+        forgotten: list[Key] = []
+        for key in list(session.dirty):
+            followed = self._followed.get(key)
+            if followed is not None and followed.follower.phase is Phase.FETCHING and followed.follower.is_ready(now):
+                stated.append(followed)
+                del session.dirty[key]
+            elif session.stated.pop(key, None) is not None:
+                forgotten.append(key)
+            if followed is None:
+                session.dirty.pop(key, None)
+        return stated, forgotten
+
+    def _request(self, stated: list[Followed], forgotten: list[Key], version: int) -> FetchRequest:
+        config, by_id = self._config, version >= 13
+        topics = [
+            FetchTopic(
+                topic=topic,
+                topic_id=(group[0].hosted.topic_id or ZERO_UUID) if by_id else ZERO_UUID,
+                partitions=[self._statement(each) for each in group],
+            )
+            for topic, group in _by_topic(stated)
+        ]
+        ids = {name: topic_id for topic_id, name in self._names.items()} if forgotten else {}
+        return FetchRequest(
+            replica_id=config.broker_id if version < 15 else -1,
+            replica_state=ReplicaState(replica_id=config.broker_id, replica_epoch=self._broker_epoch()),
+            max_wait_ms=config.replica_fetch_wait_max_ms,
+            min_bytes=config.replica_fetch_min_bytes,
+            max_bytes=config.replica_fetch_response_max_bytes,
+            session_id=self._session.session_id,
+            session_epoch=self._session.epoch,
+            topics=topics,
+            forgotten_topics_data=[
+                ForgottenTopic(topic=topic, topic_id=ids.get(topic, ZERO_UUID), partitions=[index])
+                for topic, index in forgotten
+            ],
+        )
+
+    def _statement(self, followed: Followed) -> FetchPartition:
+        follower = followed.follower
+        return FetchPartition(
+            partition=followed.hosted.index,
+            current_leader_epoch=follower.leader_epoch,
+            fetch_offset=follower.offset,
+            last_fetched_epoch=follower.last_epoch if self._ibp.truncates_on_fetch else -1,
+            log_start_offset=followed.hosted.log.log_start_offset,
+            partition_max_bytes=self._config.replica_fetch_max_bytes,
+        )
+
+    def _answered(self, followed: Followed, data: PartitionData) -> None:
+        """What the leader says of one partition, to a question that still stands."""
+        follower = followed.follower
+        diverging = data.diverging_epoch
+        if data.error_code:
+            self._refused(followed, data.error_code)
+        elif diverging.epoch >= 0:
+            high_watermark = followed.hosted.partition.high_watermark
+            self._guard(followed, follower.diverged, diverging.epoch, diverging.end_offset, high_watermark)
+        else:
+            self._guard(followed, self._take, followed, data)
+
+    def _take(self, followed: Followed, data: PartitionData) -> None:
+        """Append, then learn what is committed and where the leader's log begins."""
+        records = data.records
+        if isinstance(followed.follower.fetched(has_records=bool(records)), Append) and records is not None:
+            followed.append(records)
+        hosted = followed.hosted
+        log, partition = hosted.log, hosted.partition
+        effects = partition.learned(data.high_watermark, log.log_start_offset, log.log_end_offset)
+        if effects:
+            self._perform(hosted, effects)
+        if log.log_start_offset < data.log_start_offset <= log.high_watermark:
+            log.increment_log_start_offset(data.log_start_offset)
+
+    # what comes of answers
+
+    def _guard(self, followed: Followed, tell: Callable[..., Effect | None], *answer: Any) -> None:
+        """Tell the machine, perform its effect; what our log cannot take fails, or delays, this partition only."""
+        self._session.touch(followed.key)
+        try:
+            followed.do(tell(*answer))
+        except LogDirFailed:
+            followed.follower.fail()
+        except (KafkaError, ValueError) as error:
+            logger.warning("%s: what leader %d sent cannot be used: %s", followed.hosted, self.leader, error)
+            followed.follower.delay(self._clock.monotonic())
+
+    def _refused(self, followed: Followed, error: int) -> None:
+        self._session.touch(followed.key)
+        follower = followed.follower
+        follower.refused(error, self._clock.monotonic())
+        if follower.phase is Phase.FAILED:
+            logger.warning("%s is fenced in epoch %d, waits for LeaderAndIsr", followed.hosted, follower.leader_epoch)
+        elif follower.phase is Phase.SEEKING_END:
+            logger.warning("%s has offset %d, out of its leader's range", followed.hosted, follower.offset)
+        else:
+            logger.info("%s: leader %d answered %s", followed.hosted, self.leader, _name(error))
+
+    def __str__(self) -> str:
+        return f"{self._client_id} of leader {self.leader}"
+
+
+_SESSION_ERRORS: Final = (
+    ErrorCode.FETCH_SESSION_ID_NOT_FOUND,
+    ErrorCode.INVALID_FETCH_SESSION_EPOCH,
+    ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR,
+)
+
+
+def _by_topic(followed: Iterable[Followed]) -> Iterable[tuple[str, list[Followed]]]:
+    groups: dict[str, list[Followed]] = {}
+    for each in followed:
+        groups.setdefault(each.hosted.topic, []).append(each)
+    return groups.items()
+
+
+def _name(error: int) -> str:
+    try:
+        return ErrorCode(error).name
+    except ValueError:
+        return f"error {error}"
