@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from broker.api.context import Later
 from broker.network.dispatch import NOTHING, Dispatcher, Pending, Reply
@@ -74,7 +74,7 @@ class Connection(asyncio.BufferedProtocol):
     # what asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's has the methods, and is no subclass
         self._transport = transport
         local, remote = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         self.client_host = remote[0] if remote else ""

@@ -1,0 +1,143 @@
+"""Runs one broker: ``python -m broker server.properties [--override name=value]...`` (kafka.Kafka).
+
+Here are arguments, logging, signals and the event loop; everything else is in ``broker/broker.py``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from broker.broker import KafkaServer, StartupFailed
+from broker.config import ConfigError, KafkaConfig
+from broker.host import Host, real_host
+
+USAGE = "Usage: python -m broker server.properties [--override name=value]..."
+KILLED_BY_SIGNAL = 130
+
+log = logging.getLogger("kafka.Kafka")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until a signal. The exit status: 0 after a clean stop, 1 when the broker could not start or failed."""
+    try:
+        path, overrides = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    _log_to_stdout()
+    host = real_host()
+    config = _load(host, path, overrides)
+    if config is None:
+        return 1
+    for entry in config.unknown:
+        where = f"{path}: line {entry.line}" if entry.line else "--override"
+        log.warning("%s: unknown setting %s is ignored", where, entry.name)
+    return _run(_serve(host, config))
+
+
+def parse_arguments(arguments: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The file, and what is to override it. Raises ValueError with the usage."""
+    words = list(arguments)
+    if not words or words[0] in ("-h", "--help"):
+        raise ValueError(USAGE)
+    path, overrides = words.pop(0), {}
+    while words:
+        option, _, value = words.pop(0).partition("=")
+        setting = value or (words.pop(0) if words else "")
+        name, separator, text = setting.partition("=")
+        if option != "--override" or not separator or not name:
+            raise ValueError(f"{option} {setting}: not understood\n{USAGE}")
+        overrides[name.strip()] = text.strip()
+    return path, overrides
+
+
+def _load(host: Host, path: str, overrides: dict[str, str]) -> KafkaConfig | None:
+    try:
+        return KafkaConfig.load(host, os.path.abspath(path), overrides)
+    except OSError as error:
+        print(f"{path}: cannot be read: {error.strerror}", file=sys.stderr)
+        print("Name a readable server.properties, for instance config/server.properties.", file=sys.stderr)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        print(f"Correct {path} (or the --override) and start again.", file=sys.stderr)
+    return None
+
+
+def _run(coroutine: Coroutine[Any, Any, int]) -> int:
+    """uvloop where it installs, asyncio elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(coroutine)
+    return uvloop.run(coroutine)
+
+
+async def _serve(host: Host, config: KafkaConfig) -> int:
+    stopping = asyncio.Event()
+    _handle_signals(stopping)
+    server = KafkaServer(host, config, _halt)
+    starting = asyncio.ensure_future(server.start())
+    stop_asked = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+    try:
+        await starting
+    except StartupFailed as error:
+        log.error("%s Exiting.", error.what)
+        print(error.what, file=sys.stderr)
+        print(error.todo, file=sys.stderr)
+        await server.stop()
+        stop_asked.cancel()
+        return 1
+    except asyncio.CancelledError:
+        log.info("[KafkaServer id=%s] stopped while it was starting", config.broker_id)
+    gc.collect()
+    gc.freeze()
+    await stop_asked
+    await server.stop()
+    return 0
+
+
+def _handle_signals(stopping: asyncio.Event) -> None:
+    """The first SIGTERM or SIGINT asks for a clean stop; a second one ends the process as kill -9 would."""
+
+    def on_signal(number: signal.Signals) -> None:
+        if stopping.is_set():
+            log.warning("[KafkaServer] second %s: ending without a clean shutdown", number.name)
+            os._exit(KILLED_BY_SIGNAL)
+        log.info("Terminating process due to signal %s", number.name)
+        stopping.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+
+
+def _halt(reason: str) -> None:
+    """The disk cannot be trusted any more: end at once, without a clean mark (Exit.halt)."""
+    log.critical("[KafkaServer] halting: %s", reason)
+    print(f"The broker halted: {reason}", file=sys.stderr)
+    print("Repair or replace the disk, or take the directory out of log.dirs; then start again.", file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _log_to_stdout() -> None:
+    """Kafka's own pattern, so that whoever waits for ``[KafkaServer id=0] started`` finds it."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        logging.Formatter("[%(asctime)s,%(msecs)03d] %(levelname)s %(message)s (%(name)s)", "%Y-%m-%d %H:%M:%S")
+    )
+    logging.basicConfig(level=os.environ.get("KOPS_LOG_LEVEL", "INFO").upper(), handlers=[handler])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""Wires one broker together; starts and stops it in order; nothing else knows everybody (kafka.server.KafkaServer).
+
+The order is a contract with the rest of the cluster (facts, section 0): directories locked, ZooKeeper, identity, logs
+loaded, ports bound, registered, controller, and only then are requests handled. A graceful stop hands leadership over
+first and ends the ZooKeeper session last, so that nobody elects this broker again while its logs are being closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+from broker.admin.auto_creation import AutoTopicCreation
+from broker.admin.topics import TopicAdmin
+from broker.api.context import Services
+from broker.api.families import FAMILIES
+from broker.api.metadata import ReplyCache
+from broker.api.table import Table
+from broker.cluster.controlled_shutdown import ControlledShutdown
+from broker.cluster.dynamic_config import DynamicConfig
+from broker.cluster.ibp import Ibp
+from broker.cluster.identity import WrongIdentity, check_cluster_id, decide_broker_id
+from broker.cluster.metadata_cache import MetadataCache
+from broker.cluster.peers import Peers
+from broker.cluster.registration import (
+    Registration,
+    RegistrationRefused,
+    generate_broker_id,
+    make_skeleton,
+    read_or_create_cluster_id,
+)
+from broker.config import EndPoint, KafkaConfig, LogConfig
+from broker.controller.driver import Controller
+from broker.host import Host
+from broker.network.dispatch import Dispatcher
+from broker.network.listener import SocketServer
+from broker.replication.replicas import Replicas
+from broker.storage.logdirs import LogDirs
+from broker.zk import znodes
+from broker.zk.client import ZooKeeperClient
+from broker.zk.operations import Create, CreateMode, SessionExpired, ZkError
+
+log = logging.getLogger("kafka.server.KafkaServer")
+
+SESSION_FILE = "zookeeper.session"
+REGISTER_AGAIN_SECONDS = 1.0
+STOP_SECONDS = 30.0
+
+
+class StartupFailed(Exception):
+    """The broker cannot start: ``what`` in one line, and what to do about it in another."""
+
+    def __init__(self, what: str, todo: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.todo = todo
+
+
+class KafkaServer:
+    """One broker. ``halt(reason)`` must end the process at once, without :meth:`stop`: its disk cannot be trusted."""
+
+    def __init__(self, host: Host, config: KafkaConfig, halt: Callable[[str], None]) -> None:
+        self.host = host
+        self.config = config
+        self._halt = halt
+        self._running = False
+        self._background: dict[asyncio.Task[None], None] = {}
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self.ibp = Ibp.of(config.inter_broker_protocol_version)
+        self.metadata = MetadataCache()
+        self.peers = Peers(host.net, host.clock)
+        self.services = Services(config=config, host=host, table=Table.of(FAMILIES))
+
+    # --- start -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Raises StartupFailed; :meth:`stop` then undoes what was done so far."""
+        log.info("[KafkaServer id=%d] starting", self.config.broker_id)
+        try:
+            await self._open_directories()
+            await self._join_zookeeper()
+            await self._load_logs()
+            self._wire()
+            await self._bind()
+            await self._register()
+        except WrongIdentity as error:
+            raise StartupFailed(str(error), error.todo) from error
+        except RegistrationRefused as error:
+            what, _, todo = str(error).partition(": ")
+            raise StartupFailed(what, todo) from error
+        except ZkError as error:
+            raise StartupFailed(
+                f"ZooKeeper at {self.config.zookeeper_connect} cannot be used: {error}",
+                "Start ZooKeeper, or correct zookeeper.connect; then start the broker again.",
+            ) from error
+        self._serve()
+        log.info("[KafkaServer id=%d] started", self.config.broker_id)
+
+    async def _open_directories(self) -> None:
+        """Step 1: nobody else may use them, and only whoever holds them may end the session of their last user."""
+        self.logdirs = LogDirs(self.host, self.config, self._on_dir_failed, self._halt)
+        try:
+            self._remembered = self.logdirs.lock_and_read_meta()
+        except ValueError as error:
+            raise StartupFailed(str(error), "Stop the broker that uses it, or name other log.dirs.") from error
+
+    async def _join_zookeeper(self) -> None:
+        """Step 2: a session, the skeleton, the cluster's id and this broker's own."""
+        config = self.config
+        self.zk = ZooKeeperClient(
+            self.host,
+            config.zookeeper_connect,
+            session_timeout_ms=config.zookeeper_session_timeout_ms,
+            connection_timeout_ms=config.zookeeper_connection_timeout_ms,
+            max_in_flight=config.zookeeper_max_in_flight_requests,
+            secure_acl=config.zookeeper_set_acl,
+            session_file=f"{self.logdirs.live_dirs[0]}/{SESSION_FILE}",
+        )
+        self._stops.append(self._close_peers)
+        await self.zk.start()
+        self._stops.append(self.zk.close)
+        await make_skeleton(self.zk)
+        self.services.cluster_id = await read_or_create_cluster_id(self.zk, self.host)
+        log.info("Cluster ID = %s", self.services.cluster_id)
+        check_cluster_id(self.services.cluster_id, [each.cluster_id for each in self._remembered])
+        broker_id = decide_broker_id(config.broker_id, [each.broker_id for each in self._remembered])
+        if broker_id is None:
+            broker_id = await generate_broker_id(self.zk, config.reserved_broker_max_id)
+        config.broker_id = broker_id
+        await self.logdirs.write_meta(broker_id, self.services.cluster_id)
+
+    async def _load_logs(self) -> None:
+        """Step 3: with the settings of their topics, dynamic ones of this broker included."""
+        self.dynamic_config = DynamicConfig(
+            self.zk, self.host.clock, self.config.broker_id, self._on_topic_settings, self._on_broker_settings
+        )
+        await self.dynamic_config.load_all_topics()
+        await self.logdirs.load(self._log_config)
+        self._stops.append(self.logdirs.stop)
+        await self.dynamic_config.start()
+        self._stops.append(self.dynamic_config.stop)
+
+    def _wire(self) -> None:
+        """Step 4: the parts, and what must go upward between them."""
+        config, host, services = self.config, self.host, self.services
+        self.controller = Controller(config, host, self.zk, self.peers, self.ibp)
+        self._stops.append(self.controller.stop)
+        self.replicas = Replicas(
+            config,
+            self.ibp,
+            host,
+            self.logdirs,
+            self.metadata,
+            self.peers,
+            self._log_config,
+            broker_epoch=lambda: self.registration.broker_epoch,
+            on_dir_failed=self._tell_controller_of,
+        )
+        self._stops.append(self.replicas.stop)
+        self.admin = TopicAdmin(self.zk, self.metadata, config, host.dice, topic_ids=self.ibp.topic_ids)
+        services.logdirs, services.replicas, services.metadata = self.logdirs, self.replicas, self.metadata
+        services.controller, services.zk, services.peers = self.controller, self.zk, self.peers
+        services.dynamic_config, services.admin = self.dynamic_config, self.admin
+        services.metadata_replies = ReplyCache(self.metadata)
+        services.auto_creation = AutoTopicCreation(config, self.metadata, self.admin.create_automatically)
+        services.broker_epoch = lambda: self.registration.broker_epoch
+        self.zk.subscribe(established=self._on_session_established)
+
+    async def _bind(self) -> None:
+        """Step 5: ports first, requests later; the registration needs to know the ports."""
+        self.sockets = SocketServer(self.host, self.config, Dispatcher(self.services))
+        self._stops.append(self._close_sockets)
+        try:
+            await self.sockets.bind()
+        except OSError as error:
+            listeners = ", ".join(str(endpoint) for endpoint in self.config.endpoints())
+            raise StartupFailed(
+                f"Socket server failed to bind to {listeners}: {error.strerror or error}",
+                "Stop what uses that port (another broker, perhaps), or choose another one in listeners.",
+            ) from error
+
+    async def _register(self) -> None:
+        """Step 6: an ephemeral node, whose czxid is the broker epoch; then stand for election."""
+        self.registration = Registration(
+            self.zk,
+            self.host,
+            self.config.broker_id,
+            [znodes.Endpoint(*endpoint) for endpoint in self._advertised()],
+            rack=self.config.broker_rack,
+            feature_versions=self.ibp.feature_versions,
+        )
+        await self.registration.register()
+        await self.controller.start()
+
+    def _serve(self) -> None:
+        """Step 7: requests, replication, and the log's housekeeping."""
+        self.logdirs.start()
+        self.replicas.start()
+        self.sockets.serve()
+        self._running = True
+
+    def _advertised(self) -> list[EndPoint]:
+        """Port 0 becomes the port that was bound, an empty host this machine's name."""
+        return [
+            endpoint._replace(
+                host=endpoint.host or self.host.net.hostname(),
+                port=endpoint.port or self.sockets.port(endpoint.listener),
+            )
+            for endpoint in self.config.advertised_endpoints()
+        ]
+
+    # --- stop ------------------------------------------------------------------------------------------------------
+
+    async def stop(self) -> None:
+        """Hand over leadership, then stop what was started, last first; the ZooKeeper session ends last of all."""
+        broker_id = self.config.broker_id
+        log.info("[KafkaServer id=%d] shutting down", broker_id)
+        if self._running and self.config.controlled_shutdown_enable:
+            await self._controlled_shutdown()
+        self._running = False
+        while self._stops:
+            stop = self._stops.pop()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await stop()
+            except (TimeoutError, ZkError, OSError) as error:
+                log.warning("[KafkaServer id=%d] %s: %r", broker_id, stop.__qualname__, error)
+        for task in list(self._background):
+            task.cancel()
+        self.host.workers.close()
+        log.info("[KafkaServer id=%d] shut down completed", broker_id)
+
+    async def _controlled_shutdown(self) -> None:
+        if not self.zk.connected:
+            log.warning("ZooKeeper is away: stopping without handing leadership over")
+            return
+        shutdown = ControlledShutdown(
+            self.config, self.host.clock, self.peers, self.ibp, self.metadata, lambda: self.controller.controller_id
+        )
+        await shutdown.perform(self.registration.broker_epoch)
+
+    async def _close_sockets(self) -> None:
+        self.services.auto_creation.close()
+        self.sockets.close()
+
+    async def _close_peers(self) -> None:
+        self.peers.close()
+
+    # --- what comes upward -----------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._background[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._background[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("%s failed", task.get_name(), exc_info=task.exception())
+
+    def _on_session_established(self) -> None:
+        self._spawn(self._rejoin(), "registration in a new session")
+
+    async def _rejoin(self) -> None:
+        """A new session: a new ephemeral node and broker epoch, then watches and settings again, then election."""
+        while True:
+            try:
+                await self.registration.register()
+                break
+            except SessionExpired:
+                return  # the session after this one begins anew
+            except RegistrationRefused as error:
+                self._halt(str(error))
+                return
+            except ZkError as error:
+                log.warning("registration in a new session: %s; trying again", error)
+                await self.host.clock.sleep(REGISTER_AGAIN_SECONDS)
+        self.dynamic_config.rescan()
+        self.controller.on_session_established()
+
+    def _log_config(self, topic: str) -> LogConfig:
+        return self.dynamic_config.log_config(topic, self.config.topic_defaults())
+
+    def _on_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
+        self.logdirs.update_config(topic, self._log_config(topic))
+
+    def _on_broker_settings(self, default: Mapping[str, str], own: Mapping[str, str]) -> None:
+        changed = self.config.reconfigure({**default, **own})
+        if changed:
+            log.info("settings changed: %s", ", ".join(sorted(changed)))
+            for topic in dict.fromkeys(each.topic for each in self.logdirs.logs()):
+                self.logdirs.update_config(topic, self._log_config(topic))
+
+    def _on_dir_failed(self, directory: str, partitions: list[tuple[str, int]]) -> None:
+        """Replicas let go of what was there, and then tell. A directory may fail before there are replicas."""
+        if self.services.replicas is not None:
+            self.replicas.log_dir_failed(directory, partitions)
+
+    def _tell_controller_of(self, directory: str) -> None:
+        """The controller hears of a failed directory through ZooKeeper, and elects others."""
+        self._spawn(self._tell_of_failed_dir(), f"log dir event of {directory}")
+
+    async def _tell_of_failed_dir(self) -> None:
+        data = znodes.encode_log_dir_event(self.config.broker_id)
+        create = Create(znodes.LOG_DIR_EVENT_PREFIX, data, CreateMode.SEQUENTIAL)
+        while True:
+            try:
+                [created] = await self.zk.request([create])
+                created.or_raise()
+                return
+            except ZkError as error:
+                log.warning("log dir event: %s; trying again", error)
+                await self.host.clock.sleep(REGISTER_AGAIN_SECONDS)
