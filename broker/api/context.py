@@ -45,6 +45,7 @@ class Services:
     controller: Any = None
     zk: Any = None
     admin: Any = None
+    config_admin: Any = None
     coordinator: Any = None
     dynamic_config: Any = None
     peers: Any = None

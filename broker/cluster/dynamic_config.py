@@ -77,6 +77,16 @@ class DynamicConfig:
         """``defaults`` with the topic's own settings; what is not valid (ZooKeeper may hold anything) is left out."""
         return with_valid(topic, defaults, self.topic_settings(topic))
 
+    @property
+    def default_settings(self) -> Settings:
+        """Dynamic settings of all brokers (``<default>``), as last read."""
+        return self._default
+
+    @property
+    def broker_settings(self) -> Settings:
+        """Dynamic settings of this broker alone, as last read."""
+        return self._own
+
     def forget_topic(self, topic: str) -> None:
         """The topic was deleted."""
         self._topics.pop(topic, None)

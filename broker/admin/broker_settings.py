@@ -1,0 +1,56 @@
+"""Which dynamic settings a broker, or all brokers, may be given (kafka.server.DynamicBrokerConfig; KIP-226)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from broker.config import BROKER_KEY, BadValue, KafkaConfig, Update
+from broker.wire.errors import ErrorCode, KafkaError
+
+THREADS = (
+    "num.io.threads",
+    "num.network.threads",
+    "background.threads",
+    "num.replica.fetchers",
+    "num.recovery.threads.per.data.dir",
+    "log.cleaner.threads",
+)
+
+
+def check_broker_settings(config: KafkaConfig, settings: Mapping[str, str], *, per_broker: bool) -> None:
+    """Raises KafkaError INVALID_REQUEST with Kafka 3.9's words. Names that nobody knows are plug-ins' and pass."""
+    known = {name: BROKER_KEY[name] for name in settings if name in BROKER_KEY}
+    read_only = [name for name, key in known.items() if key.update is Update.READ_ONLY]
+    if read_only:
+        raise _refused(f"Cannot update these configs dynamically: {_set(read_only)}")
+    for name, key in known.items():
+        try:
+            value = key.parse(settings[name])
+        except BadValue as error:
+            raise _refused(str(error)) from error
+        if name in THREADS and isinstance(value, int):
+            _check_threads(name, value, getattr(config, key.attribute))
+    only_per_broker = [name for name, key in known.items() if key.update is Update.PER_BROKER]
+    if only_per_broker and not per_broker:
+        listed = _set(only_per_broker)
+        raise _refused(f"Cannot update these configs at default cluster level, broker id must be specified: {listed}")
+
+
+def _check_threads(name: str, value: int, now: int) -> None:
+    """A pool grows or shrinks by no more than half at a time."""
+    prefix = f"Dynamic thread count update validation failed for {name}={value}"
+    if value <= 0:
+        raise _refused(f"{prefix}, value should be at least 1")
+    if value < now / 2:
+        raise _refused(f"{prefix}, value should be at least half the current value {now}")
+    if value > now * 2:
+        raise _refused(f"{prefix}, value should not be greater than double the current value {now}")
+
+
+def _refused(message: str) -> KafkaError:
+    return KafkaError(ErrorCode.INVALID_REQUEST, message)
+
+
+def _set(names: Iterable[str]) -> str:
+    """As Scala writes a set."""
+    return f"Set({', '.join(names)})"
