@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from broker.storage.results import UnexpectedAppendOffset
 from broker.wire import batch as batches
 from broker.wire.batch import HEADER_SIZE, BatchHeader, Buffer
 from broker.wire.errors import ErrorCode, KafkaError
+from broker.wire.records import read_control
 
 
 def leader_header(records: Buffer) -> BatchHeader:
@@ -47,7 +50,31 @@ def follower_batches(records: Buffer, log_end_offset: int, name: str) -> list[tu
             )
         if head.base_offset < expected or head.last_offset_delta < 0:
             raise UnexpectedAppendOffset(f"{name}: batch at {head.base_offset}, log end {expected}")
+        if head.is_control and not has_readable_marker(records, at):
+            raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"{name}: control batch at {head.base_offset} is garbled")
         expected = head.next_offset
         found.append((at, head))
         at += size
     return found
+
+
+def by_segment(found: list[tuple[int, BatchHeader]], limit: int) -> Iterator[list[tuple[int, BatchHeader]]]:
+    """The same batches in runs of at most ``limit`` bytes each (or one batch), for one write each."""
+    run: list[tuple[int, BatchHeader]] = []
+    size = 0
+    for at, head in found:
+        if run and size + head.size > limit:
+            yield run
+            run, size = [], 0
+        run.append((at, head))
+        size += head.size
+    yield run
+
+
+def has_readable_marker(records: Buffer, at: int) -> bool:
+    """Whether the control batch at ``at`` holds what ``read_control`` can read."""
+    try:
+        read_control(records, at)
+    except ValueError:
+        return False
+    return True

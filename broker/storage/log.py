@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from broker.storage import checkpoints, retention, timestamps, truncation
-from broker.storage.admission import follower_batches, leader_header
+from broker.storage.admission import by_segment, follower_batches, leader_header
 from broker.storage.leader_epochs import LeaderEpochs
 from broker.storage.log_dir import LogDir
 from broker.storage.positions import Positions
@@ -31,7 +31,7 @@ from broker.wire.validation import NO_BOUND, Rules, Walked, check_header, walk
 if TYPE_CHECKING:
     from broker.config import LogConfig
 
-CODECS = {"uncompressed": 0, "none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+CODECS = {"uncompressed": Codec.NONE, "gzip": Codec.GZIP, "snappy": Codec.SNAPPY, "lz4": Codec.LZ4, "zstd": Codec.ZSTD}
 
 __all__ = ["AppendInfo", "Log", "Origin", "ReadResult", "TimestampAndOffset", "UnexpectedAppendOffset"]
 
@@ -45,6 +45,7 @@ class Log:
     __slots__ = (
         "_codec",
         "_flush_messages",
+        "_level",
         "_writes_log_append_time",
         "config",
         "dir",
@@ -88,6 +89,7 @@ class Log:
         self.config = config
         self._flush_messages = config.flush_messages
         self._codec = CODECS.get(config.compression_type, -1)
+        self._level = compression_level(config)
         self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
         before, after = config.timestamp_before_max_ms, config.timestamp_after_max_ms
         self.rules = Rules(config.compact, self._writes_log_append_time, min(before, NO_BOUND), min(after, NO_BOUND))
@@ -140,7 +142,7 @@ class Log:
         elif walked is None:
             walked = Walked(head.record_count, head.max_timestamp)
         if self._codec not in (-1, head.codec) and not head.is_control:
-            records = recompress(records, self._codec, self._level())
+            records = recompress(records, self._codec, self._level)
             size = len(records)
             self._check_size(size)
         if size > self.config.segment_bytes:
@@ -191,16 +193,7 @@ class Log:
         if not found:
             return None
         first, last = found[0][1], found[-1][1]
-        limit = self.config.segment_bytes
-        pending: list[tuple[int, BatchHeader]] = []
-        written = pending_size = 0
-        for at, head in found:
-            if pending and pending_size + head.size > limit:
-                written += self._append_verbatim(records, pending)
-                pending, pending_size = [], 0
-            pending.append((at, head))
-            pending_size += head.size
-        written += self._append_verbatim(records, pending)
+        written = sum(self._append_verbatim(records, part) for part in by_segment(found, self.config.segment_bytes))
         timestamp = max(head.max_timestamp for _, head in found)
         count = sum(head.record_count for _, head in found)
         return AppendInfo(
@@ -233,15 +226,6 @@ class Log:
         if size > self.config.max_message_bytes:
             message = f"record batch of {size} bytes exceeds max.message.bytes {self.config.max_message_bytes}"
             raise KafkaError(ErrorCode.MESSAGE_TOO_LARGE, message)
-
-    def _level(self) -> int | None:
-        config = self.config
-        levels = {
-            Codec.GZIP: config.compression_gzip_level,
-            Codec.LZ4: config.compression_lz4_level,
-            Codec.ZSTD: config.compression_zstd_level,
-        }
-        return levels.get(Codec(self._codec))
 
     def _remember_producer(self, head: BatchHeader, records: Buffer, at: int, first: int, timestamp: int) -> None:
         if not head.attributes & batches.CONTROL:
@@ -516,6 +500,12 @@ class Log:
         self.producers.moved_to(directory)
         for segment in self.segments:
             segment.moved_to(directory)
+
+
+def compression_level(config: LogConfig) -> int | None:
+    """The level for the topic's own codec; None for its default."""
+    level: int | None = getattr(config, f"compression_{config.compression_type}_level", None)
+    return level
 
 
 _BASE = attrgetter("base")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from broker.storage import checkpoints
+from broker.storage.admission import has_readable_marker
 from broker.storage.checkpoints import CheckpointCorrupt
 from broker.storage.index import IndexCorrupt
 from broker.storage.leader_epochs import LeaderEpochs
@@ -21,7 +22,7 @@ from broker.storage.producer_state import SnapshotCorrupt
 from broker.storage.segment import CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Segment
 from broker.wire import batch as batches
 from broker.wire.batch import HEADER_SIZE, BatchHeader
-from broker.wire.records import MalformedRecords, read_control
+from broker.wire.records import read_control
 
 if TYPE_CHECKING:
     from broker.storage.log import Log
@@ -288,18 +289,10 @@ def _checked(segment: Segment) -> Iterator[tuple[int, BatchHeader]]:
             start, chunk = position, segment.pread(min(max(CHUNK, size), segment.size - position), position)
         if head.crc != batches.computed_crc(chunk, position - start, size):
             return
-        if head.is_control and not _has_readable_marker(chunk, position - start):
+        if head.is_control and not has_readable_marker(chunk, position - start):
             return
         yield position, head
         position += size
-
-
-def _has_readable_marker(chunk: bytes, at: int) -> bool:
-    try:
-        read_control(chunk, at)
-    except MalformedRecords:
-        return False
-    return True
 
 
 def _refuse_old_format(segment: Segment, position: int) -> None:
@@ -334,7 +327,7 @@ def _remove_stray_snapshots(log: Log, names: list[str]) -> None:
     offsets = sorted(_base(name) for name in names if name.endswith(SNAPSHOT))
     bases = {segment.base for segment in log.segments}
     for offset in offsets[:-1]:
-        if offset not in bases:
+        if offset not in bases and log.dir.files.stat(log.producers.snapshot_path(offset)) is not None:
             log.dir.files.unlink(log.producers.snapshot_path(offset))
 
 

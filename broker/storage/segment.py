@@ -91,7 +91,7 @@ class Segment:
 
     @classmethod
     def create(cls, files: Files, open_files: OpenFiles, directory: str, base: int, now_ms: int) -> Segment:
-        """A new, empty segment; what lay there under its names is removed."""
+        """A new, empty segment in place of what lay there. ``now_ms`` 0: its age counts from its first use."""
         made = cls(files, open_files, directory, base, 0)
         for suffix in (LOG, INDEX, TIME_INDEX, TXN_INDEX):
             if files.stat(made.path(suffix)) is not None:
@@ -232,6 +232,8 @@ class Segment:
             self._first_timestamp = next((head.max_timestamp for _, head in self.batches()), -1)
         if self._first_timestamp >= 0:
             return newest_timestamp - self._first_timestamp
+        if not self.created_ms:
+            self.created_ms = now_ms
         return now_ms - self.created_ms
 
     def expiry_timestamp(self) -> int:
