@@ -9,6 +9,7 @@ from kops.cluster.topics import Deleted
 from kops.cluster.zookeeper import Seen, ServerStatus, Znode
 from kops.columns import Column, View, configs, ids, yes
 from kops.contexts import Context
+from kops.local.state import BROKER, Server
 
 
 def _partition(partition: Partition) -> dict[str, Any]:
@@ -239,6 +240,34 @@ CONTEXTS: View[tuple[Context, bool]] = View(
         Column("READ-ONLY", lambda row: yes(row[0].read_only), wide=True),
     ),
     lambda row: {"name": row[0].name, "current": row[1], **row[0].as_dict()},
+    lambda row: row[0].name,
+)
+
+SERVERS: View[tuple[Server, str, int]] = View(
+    "ServerList",
+    (
+        Column("KIND", lambda row: row[0].kind),
+        Column("ID", lambda row: row[0].id if row[0].kind == BROKER else "-"),
+        Column("STATE", lambda row: row[1]),
+        Column("PID", lambda row: row[0].pid if row[1] != "stopped" else "-"),
+        Column("ADDRESS", lambda row: row[0].address),
+        Column("CLUSTER", lambda row: row[0].cluster or "-"),
+        Column("MEMORY-MIB", lambda row: row[2] // 1_048_576 or "-"),
+        Column("FILE", lambda row: row[0].file),
+        Column("LOG", lambda row: row[0].log or "-", wide=True),
+    ),
+    lambda row: {
+        "kind": row[0].kind,
+        "id": row[0].id if row[0].kind == BROKER else None,
+        "state": row[1],
+        "pid": row[0].pid if row[1] != "stopped" else None,
+        "address": row[0].address,
+        "cluster": row[0].cluster,
+        "memoryBytes": row[2],
+        "engine": row[0].engine,
+        "file": row[0].file,
+        "log": row[0].log or None,
+    },
     lambda row: row[0].name,
 )
 

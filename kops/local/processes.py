@@ -1,0 +1,137 @@
+"""Processes of this machine: started in the background, proved to be ours, signalled one by one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kops.errors import NotFound, Refused
+from kops.local.state import APACHE, BROKER, Server
+
+if TYPE_CHECKING:
+    import psutil
+
+RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
+
+
+def command_line(server: Server) -> list[str]:
+    """The words that start a server; the name of its file stays visible in ``ps``. Raises NotFound without Java or jars."""
+    overrides = [word for override in server.overrides for word in ("--override", override)]
+    if server.engine == APACHE:
+        return [*_java(server.kafka_home), *_apache_class(server), server.file, *overrides]
+    module = "broker" if server.kind == BROKER else "broker.zookeeper"
+    return [sys.executable, "-m", module, server.file, *overrides]
+
+
+def _java(kafka_home: str | None) -> list[str]:
+    from shutil import which
+
+    java, jars = which("java"), Path(kafka_home or "") / "libs"
+    if java is None:
+        raise NotFound("there is no java on this machine", "Install one, or leave out --engine apache.")
+    if kafka_home is None or not any(jars.glob("kafka_2*.jar")):
+        raise NotFound(f"there is no Apache Kafka in {kafka_home}", "--kafka-home DIR must have libs/kafka_2.13-*.jar.")
+    logging = Path(kafka_home) / "log4j.properties"
+    words = [java, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
+    words += [f"-Dlog4j.configuration=file:{logging}"] if logging.is_file() else []
+    return [*words, "-cp", f"{jars}/*"]
+
+
+def _apache_class(server: Server) -> list[str]:
+    return ["kafka.Kafka"] if server.kind == BROKER else ["org.apache.zookeeper.server.quorum.QuorumPeerMain"]
+
+
+def spawn(words: Sequence[str], log: str) -> tuple[int, float]:
+    """Start in the background, in a session of its own, writing to ``log``. Its pid and time of start."""
+    import psutil
+
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "ab") as sink:
+        process = subprocess.Popen(
+            list(words), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    process.returncode = 0  # it outlives us: nobody waits for it, and nobody is to be warned of that
+    try:
+        return process.pid, float(psutil.Process(process.pid).create_time())
+    except psutil.NoSuchProcess:
+        return process.pid, 0.0
+
+
+def state(server: Server) -> str:
+    """``running``, ``paused`` (SIGSTOP) or ``stopped``; a pid that meanwhile is another process's is ``stopped``."""
+    import psutil
+
+    process = _process(server)
+    if process is None:
+        return STOPPED
+    try:
+        status = process.status()
+    except psutil.NoSuchProcess:
+        return STOPPED
+    if status == psutil.STATUS_ZOMBIE:
+        _reap(server.pid)
+        return STOPPED
+    return PAUSED if status == psutil.STATUS_STOPPED else RUNNING
+
+
+def _reap(pid: int) -> None:
+    """Let a child that ended go; whose child it is not cannot be said beforehand."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+
+
+def memory(server: Server) -> int:
+    """Resident bytes; 0 when it does not run."""
+    import psutil
+
+    process = _process(server)
+    try:
+        return int(process.memory_info().rss) if process is not None else 0
+    except psutil.Error:
+        return 0
+
+
+def send(server: Server, number: signal.Signals) -> None:
+    """Signal exactly the process that was started. Raises Refused when it does not run."""
+    process = _process(server)
+    if process is None or state(server) == STOPPED:
+        raise Refused(f"{server.name} is not running", "`kops status` shows what is.", subject=server.name)
+    os.kill(process.pid, number)
+
+
+def wait_gone(server: Server, timeout: float) -> bool:
+    """Whether its process ended within ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
+    while state(server) != STOPPED:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _process(server: Server) -> "psutil.Process | None":
+    import psutil
+
+    if not server.pid:
+        return None
+    try:
+        process = psutil.Process(server.pid)
+        # Linux derives the time of start from the boot time, which is adjusted by fractions of a second.
+        return process if abs(process.create_time() - server.started) < 1.5 else None
+    except psutil.Error:
+        return None
+
+
+def tail(path: str, lines: int) -> list[str]:
+    """The last lines of a log; none when there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - 400 * lines))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return []
