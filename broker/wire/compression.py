@@ -16,6 +16,7 @@ from broker.wire.batch import Buffer
 XERIAL_MAGIC = b"\x82SNAPPY\x00"
 XERIAL_HEADER = XERIAL_MAGIC + b"\x00\x00\x00\x01\x00\x00\x00\x01"
 XERIAL_BLOCK = 32 * 1024
+MIN_ROOM = 16 * 1024
 _INT = Struct(">i")
 
 
@@ -78,10 +79,22 @@ def inflate_into(codec: int, data: Buffer, out: bytearray | memoryview) -> int:
     raise Damaged(f"unknown codec {codec}")
 
 
-def inflate(codec: int, data: Buffer, cap: int) -> memoryview:
-    """Decompress at most ``cap`` bytes into a buffer of its own."""
-    out = memoryview(bytearray(cap))
-    return out[: inflate_into(codec, data, out)]
+def inflate(codec: int, data: Buffer, cap: int, headroom: int = 0) -> memoryview:
+    """Decompress at most ``cap`` bytes into a buffer of its own, after ``headroom`` zero bytes.
+
+    The buffer is as large as the data announces, or is guessed and doubled: Python touches every byte of a buffer that
+    it makes, so that one of the size of the cap would cost more than the inflating.
+    """
+    announced = announced_size(codec, data)
+    room = min(cap, max(MIN_ROOM, 4 * len(data) if announced is None else announced))
+    while True:
+        out = memoryview(bytearray(headroom + room))
+        try:
+            return out[: headroom + inflate_into(codec, data, out[headroom:])]
+        except TooLarge:
+            if room >= cap:
+                raise
+            room = min(cap, 4 * room)
 
 
 def announced_size(codec: int, data: Buffer) -> int | None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from broker.wire import batch as batches
 from broker.wire.batch import HEADER, HEADER_SIZE, BatchHeader, Buffer
-from broker.wire.compression import Codec, Damaged, TooLarge, announced_size, inflate_into
+from broker.wire.compression import Codec, Damaged, TooLarge, announced_size, inflate
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.records import read_records
 
@@ -150,17 +150,16 @@ def _refuse(errors: list[tuple[int, str]]) -> None:
 
 def _inflated(batch: Buffer, head: BatchHeader, cap: int) -> memoryview:
     """The batch with its records inflated, as an uncompressed batch (its CRC is not recomputed)."""
-    plain = memoryview(bytearray(HEADER_SIZE + cap))
     try:
-        size = inflate_into(head.codec, memoryview(batch)[HEADER_SIZE:], plain[HEADER_SIZE:])
+        plain = inflate(head.codec, memoryview(batch)[HEADER_SIZE:], cap, HEADER_SIZE)
     except TooLarge as error:
         raise NeedsWorker from error
     except Damaged as error:
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"compressed records: {error}") from error
-    size += HEADER_SIZE
+    size = len(plain)
     attributes = head.attributes & ~batches.CODEC_MASK
     HEADER.pack_into(plain, 0, *head._replace(length=size - batches.LOG_OVERHEAD, attributes=attributes))
-    return plain[:size]
+    return plain
 
 
 @functools.cache
