@@ -12,7 +12,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
-from broker.admin.auto_creation import AutoTopicCreation
+from broker.admin.auto_creation import OFFSETS_TOPIC, AutoTopicCreation
+from broker.admin.configs import ConfigAdmin
 from broker.admin.topics import TopicAdmin
 from broker.api.context import Services
 from broker.api.families import FAMILIES
@@ -33,10 +34,16 @@ from broker.cluster.registration import (
 )
 from broker.config import EndPoint, KafkaConfig, LogConfig
 from broker.controller.driver import Controller
+from broker.coordinator.groups import GroupCoordinator
+from broker.coordinator.internal_topic import InternalTopicShards
 from broker.host import Host
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import SocketServer
+from broker.replication.alter_partition import AlterPartitionChanges
+from broker.replication.hosted import HostedPartition
 from broker.replication.replicas import Replicas
+from broker.replication.role_changes import RoleChanges
+from broker.replication.zookeeper_isr import ZooKeeperChanges
 from broker.storage.logdirs import LogDirs
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
@@ -66,6 +73,7 @@ class KafkaServer:
         self.config = config
         self._halt = halt
         self._running = False
+        self.registration: Registration | None = None
         self._background: dict[asyncio.Task[None], None] = {}
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self.ibp = Ibp.of(config.inter_broker_protocol_version)
@@ -144,9 +152,22 @@ class KafkaServer:
 
     def _wire(self) -> None:
         """Step 4: the parts, and what must go upward between them."""
-        config, host, services = self.config, self.host, self.services
-        self.controller = Controller(config, host, self.zk, self.peers, self.ibp)
+        config, services = self.config, self.services
+        self.controller = Controller(config, self.host, self.zk, self.peers, self.ibp)
         self._stops.append(self.controller.stop)
+        self._wire_replication()
+        self._wire_groups()
+        self._wire_admin()
+        services.logdirs, services.replicas, services.metadata = self.logdirs, self.replicas, self.metadata
+        services.controller, services.zk, services.peers = self.controller, self.zk, self.peers
+        services.dynamic_config = self.dynamic_config
+        services.metadata_replies = ReplyCache(self.metadata)
+        services.broker_epoch = self._broker_epoch
+        services.spawn = self._spawn
+        self.zk.subscribe(established=self._on_session_established)
+
+    def _wire_replication(self) -> None:
+        host, config = self.host, self.config
         self.replicas = Replicas(
             config,
             self.ibp,
@@ -155,18 +176,49 @@ class KafkaServer:
             self.metadata,
             self.peers,
             self._log_config,
-            broker_epoch=lambda: self.registration.broker_epoch,
+            broker_epoch=self._broker_epoch,
             on_dir_failed=self._tell_controller_of,
         )
         self._stops.append(self.replicas.stop)
-        self.admin = TopicAdmin(self.zk, self.metadata, config, host.dice, topic_ids=self.ibp.topic_ids)
-        services.logdirs, services.replicas, services.metadata = self.logdirs, self.replicas, self.metadata
-        services.controller, services.zk, services.peers = self.controller, self.zk, self.peers
-        services.dynamic_config, services.admin = self.dynamic_config, self.admin
-        services.metadata_replies = ReplyCache(self.metadata)
-        services.auto_creation = AutoTopicCreation(config, self.metadata, self.admin.create_automatically)
-        services.broker_epoch = lambda: self.registration.broker_epoch
-        self.zk.subscribe(established=self._on_session_established)
+        perform = self.replicas.perform
+        changes: AlterPartitionChanges | ZooKeeperChanges
+        if self.ibp.alter_partition:
+            changes = AlterPartitionChanges(
+                config, self.ibp, host.clock, self.peers, self.metadata, self._broker_epoch, perform
+            )
+        else:
+            changes = ZooKeeperChanges(self.zk, host.clock, config.broker_id, perform)
+        self.replicas.isr_changes = changes
+        self._stops.append(changes.stop)
+        self.services.roles = RoleChanges(self.replicas, self._on_roles_changed)
+
+    def _wire_groups(self) -> None:
+        """The coordinator sees its topic through the replication layer, and hears of its leaderships from it."""
+        config = self.config
+        shards = InternalTopicShards(
+            OFFSETS_TOPIC,
+            self.replicas,
+            self.metadata,
+            self.host.clock,
+            acks=config.offsets_commit_required_acks,
+            timeout_ms=config.offsets_commit_timeout_ms,
+            default_partitions=config.offsets_topic_num_partitions,
+            dir_failed=lambda failure: log.error("group offsets: %s", failure),
+        )
+        self.groups = self.services.coordinator = GroupCoordinator(config, self.host, shards)
+        self._stops.append(self.groups.stop)
+
+    def _wire_admin(self) -> None:
+        config, services = self.config, self.services
+        topics = TopicAdmin(self.zk, self.metadata, config, self.host.dice, topic_ids=self.ibp.topic_ids)
+        services.admin = topics
+        services.config_admin = ConfigAdmin(self.zk, self.metadata, config, self.dynamic_config)
+        services.auto_creation = AutoTopicCreation(config, self.metadata, topics.create_automatically)
+        self._stops.append(self._close_auto_creation)
+
+    def _broker_epoch(self) -> int:
+        """-1 until this broker is registered."""
+        return -1 if self.registration is None else self.registration.broker_epoch
 
     async def _bind(self) -> None:
         """Step 5: ports first, requests later; the registration needs to know the ports."""
@@ -183,7 +235,7 @@ class KafkaServer:
 
     async def _register(self) -> None:
         """Step 6: an ephemeral node, whose czxid is the broker epoch; then stand for election."""
-        self.registration = Registration(
+        registration = self.registration = Registration(
             self.zk,
             self.host,
             self.config.broker_id,
@@ -191,13 +243,14 @@ class KafkaServer:
             rack=self.config.broker_rack,
             feature_versions=self.ibp.feature_versions,
         )
-        await self.registration.register()
+        await registration.register()
         await self.controller.start()
 
     def _serve(self) -> None:
         """Step 7: requests, replication, and the log's housekeeping."""
         self.logdirs.start()
         self.replicas.start()
+        self.groups.start()
         self.sockets.serve()
         self._running = True
 
@@ -239,11 +292,13 @@ class KafkaServer:
         shutdown = ControlledShutdown(
             self.config, self.host.clock, self.peers, self.ibp, self.metadata, lambda: self.controller.controller_id
         )
-        await shutdown.perform(self.registration.broker_epoch)
+        await shutdown.perform(self._broker_epoch())
 
     async def _close_sockets(self) -> None:
-        self.services.auto_creation.close()
         self.sockets.close()
+
+    async def _close_auto_creation(self) -> None:
+        self.services.auto_creation.close()
 
     async def _close_peers(self) -> None:
         self.peers.close()
@@ -265,6 +320,8 @@ class KafkaServer:
 
     async def _rejoin(self) -> None:
         """A new session: a new ephemeral node and broker epoch, then watches and settings again, then election."""
+        if self.registration is None:
+            return  # still starting: the registration under way is of the new session
         while True:
             try:
                 await self.registration.register()
@@ -279,6 +336,15 @@ class KafkaServer:
                 await self.host.clock.sleep(REGISTER_AGAIN_SECONDS)
         self.dynamic_config.rescan()
         self.controller.on_session_established()
+
+    def _on_roles_changed(self, leaders: list[HostedPartition], followers: list[HostedPartition]) -> None:
+        """Who leads a partition of the offsets topic coordinates its groups."""
+        for hosted in leaders:
+            if hosted.topic == OFFSETS_TOPIC:
+                self.groups.lead(hosted.index, hosted.partition.leader_epoch)
+        for hosted in followers:
+            if hosted.topic == OFFSETS_TOPIC:
+                self.groups.resign(hosted.index, hosted.partition.leader_epoch)
 
     def _log_config(self, topic: str) -> LogConfig:
         return self.dynamic_config.log_config(topic, self.config.topic_defaults())

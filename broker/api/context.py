@@ -49,6 +49,8 @@ class Services:
     coordinator: Any = None
     dynamic_config: Any = None
     peers: Any = None
+    roles: Any = None
+    spawn: Any = None
     broker_epoch: Callable[[], int] = lambda: -1
 
 
