@@ -63,4 +63,9 @@ class RealNet:
         return transport, protocol
 
     def hostname(self) -> str:
-        return socket.getfqdn()
+        name = socket.getfqdn()
+        try:
+            socket.getaddrinfo(name, None)
+        except OSError:
+            return "localhost"  # a name that not even this machine can resolve is of use to nobody
+        return name
