@@ -208,7 +208,7 @@ class Controller:
             log.warning("controller e%d: another one was elected: %s", self.epoch, moved)
             self._resign()
             self._post(ev.Elect(self._host.clock.wall_ms()))
-        except Exception as error:  # whatever it is, what is known may no longer be true: let somebody start afresh
+        except Exception as error:  # noqa: BLE001 - whatever it is, what is known may be wrong: let one start afresh
             await self._start_afresh(f"{type(event).__name__} failed", error)
         finally:
             transition.close()

@@ -69,7 +69,7 @@ def to_offline(turn: Turn, replicas: Collection[Replica]) -> Transition[None]:
         if leadership is not None:
             others = [it for it in context.assignment(partition).replicas if it not in brokers]
             batch.add_leader_and_isr(others, partition, leadership)
-        else:
+        elif partition in context.leadership:
             batch.add_update_metadata(context.recipients(), [partition])
     for replica in replicas:
         enter_replica_state(context, replica, ReplicaState.OFFLINE)

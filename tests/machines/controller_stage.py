@@ -307,7 +307,7 @@ def _scenes(script: str) -> Iterator[tuple[str, list[str]]]:
             scene = (line.strip(), [])
         else:
             assert scene is not None
-            scene[1].append(line.strip())
+            scene[1].append(" ".join(line.split()))
     if scene is not None:
         yield scene
 
