@@ -18,6 +18,7 @@ from broker.api.table import Route
 from broker.wire import codec
 from broker.wire.compiler import reader
 from broker.wire.errors import ErrorCode, KafkaError, Malformed
+from broker.wire.hot import hot_reader
 from broker.wire.keys import ApiKey
 from broker.wire.messages.api_versions import ApiVersion, ApiVersionsResponse
 from broker.wire.schema import shape_of
@@ -25,6 +26,7 @@ from broker.wire.schema import shape_of
 log = logging.getLogger(__name__)
 
 Buffer = bytes | bytearray | memoryview
+RequestReader = Callable[[Any, int, int], tuple[Any, int]]
 
 
 class Reply(NamedTuple):
@@ -53,35 +55,38 @@ class Dispatcher:
         self._table = services.table
         self._now: Callable[[], float] = services.host.clock.monotonic
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._readers: dict[tuple[int, int], Callable[[Any, int, int], tuple[Any, int]]] = {}
+        self._readers: dict[tuple[int, int], RequestReader] = {}
 
     def begin(self, connection: ConnectionLike, payload: memoryview) -> Reply | Pending:
         """Handle one request; a handler that waits goes on as a task."""
         try:
-            header = codec.decode_request_header(payload)
-            api_key, version, correlation_id, client_id, body_at = header
-            route = self._table.route(api_key)
-            if route is None or not route.low <= version <= route.high:
-                return self._unserved(header, route)
+            api_key, version, correlation_id, client_id, body_at = codec.header_fields(payload)
             read = self._readers.get((api_key, version)) or self._reader(api_key, version)
+            if read is None:
+                return self._unserved(api_key, version, correlation_id, client_id)
             request = read(payload, body_at, len(payload))[0]
         except (Malformed, IndexError, struct.error) as error:
             return Reply((), f"a malformed request: {error}")
         ctx = Context(connection, self._services, api_key, version, correlation_id, client_id, self._now())
-        return self._call(route, ctx, request)
+        return self._call(self._table.routes[api_key], ctx, request)
 
-    def _reader(self, api_key: int, version: int) -> Callable[[Any, int, int], tuple[Any, int]]:
-        read = reader(shape_of(codec.request_class(api_key)), version)
-        self._readers[api_key, version] = read
+    def _reader(self, api_key: int, version: int) -> RequestReader | None:
+        """The reader of a version that is served, or None."""
+        route = self._table.route(api_key)
+        if route is None or not route.serves(version):
+            return None
+        hot = hot_reader(api_key, version)
+        read = self._readers[api_key, version] = hot or reader(shape_of(codec.request_class(api_key)), version)
         return read
 
-    def _unserved(self, header: codec.RequestHeader, route: Route | None) -> Reply:
-        if header.api_key == ApiKey.API_VERSIONS and route is not None:
-            only = ApiVersion(api_key=int(route.key), min_version=route.low, max_version=route.high)
+    def _unserved(self, api_key: int, version: int, correlation_id: int, client_id: str | None) -> Reply:
+        route = self._table.route(api_key)
+        if route is not None and api_key == ApiKey.API_VERSIONS:
+            only = ApiVersion(api_key=api_key, min_version=route.low, max_version=route.high)
             body = ApiVersionsResponse(error_code=ErrorCode.UNSUPPORTED_VERSION, api_keys=[only])
-            return Reply((codec.encode_response(route.key, 0, header.correlation_id, body),))
-        name = route.key.name if route else f"API {header.api_key}"
-        return Reply((), f"{name} version {header.version} from client {header.client_id!r} is not served")
+            return Reply((codec.encode_response(api_key, 0, correlation_id, body),))
+        name = route.key.name if route else f"API {api_key}"
+        return Reply((), f"{name} version {version} from client {client_id!r} is not served")
 
     def _call(self, route: Route, ctx: Context, request: Any) -> Reply | Pending:
         try:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from broker.wire.compiler import parts_writer, reader, writer
 from broker.wire.errors import Malformed
-from broker.wire.keys import ApiKey, is_flexible
+from broker.wire.keys import NEVER, ApiKey, flexible_from, is_flexible
 from broker.wire.primitives import skip_tags
 from broker.wire.schema import shape_of
 
@@ -84,24 +84,34 @@ def response_header_version(api_key: int, version: int) -> int:
 def decode_request_header(payload: Any) -> RequestHeader:
     """The header of a request. An API that is unknown here gets one as of version 1. Raises Malformed."""
     try:
-        api_key, version, correlation_id = _HEADER.unpack_from(payload, 0)
-        header_version = request_header_version(api_key, version) if api_key in _KNOWN else 1
-        if header_version == 0:
-            return RequestHeader(api_key, version, correlation_id, None, 8)
-        (length,) = _HEADER_AND_LENGTH.unpack_from(payload, 0)[3:]
-        pos = 10 + max(length, 0)
-        if pos > len(payload) or length < -1:
-            raise Malformed(f"client id of {length} bytes, {len(payload) - 10} left")
-        client_id = None if length < 0 else str(payload[10:pos], "utf-8", "replace")
-        if header_version == 2:
-            tags = payload[pos]
-            pos = skip_tags(payload, pos + 1, tags, len(payload)) if tags else pos + 1
+        return RequestHeader(*header_fields(payload))
     except (IndexError, struct.error):
         raise Malformed(f"request header ends too early, after {len(payload)} bytes") from None
-    return RequestHeader(api_key, version, correlation_id, client_id, pos)
 
 
-_KNOWN: Final = frozenset(int(key) for key in ApiKey)
+def header_fields(payload: Any) -> tuple[int, int, int, str | None, int]:
+    """The fields of a :class:`RequestHeader`, at half the price. Raises Malformed, IndexError, struct.error."""
+    if payload[1] == ApiKey.CONTROLLED_SHUTDOWN:
+        api_key, version, correlation_id = _HEADER.unpack_from(payload, 0)
+        if api_key == ApiKey.CONTROLLED_SHUTDOWN and version == 0:
+            return api_key, version, correlation_id, None, 8
+    api_key, version, correlation_id, length = _HEADER_AND_LENGTH.unpack_from(payload, 0)
+    if length < 0:
+        pos, client_id = 10, None
+    else:
+        pos = 10 + length
+        if pos > len(payload):
+            raise Malformed(f"client id of {length} bytes, {len(payload) - 10} left")
+        client_id = str(payload[10:pos], "utf-8", "replace")
+    if version >= _FLEXIBLE_FROM.get(api_key, NEVER):
+        tags = payload[pos]
+        pos += 1
+        if tags:
+            pos = skip_tags(payload, pos, tags, len(payload))
+    return api_key, version, correlation_id, client_id, pos
+
+
+_FLEXIBLE_FROM: Final = {int(key): flexible_from(key) for key in ApiKey}
 
 
 def encode_request(api_key: int, version: int, correlation_id: int, client_id: str | None, body: object) -> bytes:

@@ -152,6 +152,11 @@ def newest_version(key: int) -> int:
     return _NEWEST_AND_FLEXIBLE[ApiKey(key)][0]
 
 
+def flexible_from(key: int) -> int:
+    """The first version of ``key`` with compact lengths and tagged fields (KIP-482), or NEVER. Raises KeyError."""
+    return _NEWEST_AND_FLEXIBLE[ApiKey(key)][1]
+
+
 def is_flexible(key: int, version: int) -> bool:
-    """Whether ``version`` of ``key`` has compact lengths and tagged fields (KIP-482). Raises KeyError if unknown."""
-    return version >= _NEWEST_AND_FLEXIBLE[ApiKey(key)][1]
+    """Whether ``version`` of ``key`` is one of those. Raises KeyError for an unknown API."""
+    return version >= flexible_from(key)
