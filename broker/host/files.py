@@ -114,12 +114,12 @@ def write_atomically(files: Files, path: str, data: bytes, *, mode: int = 0o644)
     files.rename(temporary, path)
 
 
-async def write_durably(files: Files, path: str, data: bytes) -> None:
+async def write_durably(files: Files, path: str, data: bytes, *, mode: int = 0o644) -> None:
     """As :func:`write_atomically`, with fsync of the file before the rename and of the directory after it."""
     temporary = path + ".tmp"
     with contextlib.suppress(FileNotFoundError):
         files.unlink(temporary)
-    file = files.open(temporary, create=True)
+    file = files.open(temporary, create=True, mode=mode)
     try:
         append_all(file, data)
         await file.sync()

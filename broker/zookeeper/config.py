@@ -213,7 +213,7 @@ _NO_EFFECT = (
     "digest.enabled",
     "audit.enable",
     "quorumListenOnAllIPs",
-    "localSessionsEnabled",
+    "localSessions",
     "readonlymode.enabled",
     "sasl",
     "sessionRequireClientSASLAuth",
@@ -224,6 +224,7 @@ def _build(entries: Iterable[Entry], source: str) -> ZooKeeperConfig:
     values: dict[str, Any] = {}
     wrong: list[str] = []
     warnings: dict[str, None] = {}
+    idle: dict[str, None] = {}
     servers = 0
     for entry in entries:
         name = entry.name.removeprefix("zookeeper.")
@@ -233,7 +234,7 @@ def _build(entries: Iterable[Entry], source: str) -> ZooKeeperConfig:
         if setting is None:
             servers += name.startswith("server.")
             if name.startswith(_NO_EFFECT) or name.startswith("server."):
-                warnings[f"{where}: {entry.name} has no effect here"] = None
+                idle[entry.name] = None
             else:
                 warnings[f"{where}: {entry.name} is not a setting of ZooKeeper that is known here; ignored"] = None
             continue
@@ -245,6 +246,8 @@ def _build(entries: Iterable[Entry], source: str) -> ZooKeeperConfig:
         wrong.append(f"{source}: {servers} server.N lines make an ensemble; this server runs alone: remove them")
     if "data_dir" not in values and not wrong:
         wrong.append(f"{source}: dataDir is missing; set it to the directory that holds the data")
+    if idle:
+        warnings[f"{source}: known, but without effect here: {', '.join(idle)}"] = None
     config = ZooKeeperConfig(**values, source=source, warnings=tuple(warnings))
     if config.min_timeout_ms > config.max_timeout_ms:
         wrong.append(

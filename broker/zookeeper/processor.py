@@ -136,6 +136,7 @@ class Processor:
         header = TxnHeader(session_id, cxid, self.tree.last_zxid + 1, wall_ms, OpCode.MULTI)
         changes: list[Change] = []
         done: list[tuple[int, Txn]] = []
+        results: list[tuple[int, Record]] = []
         undos: list[Undo] = []
         for opcode, op in request.ops:
             try:
@@ -150,22 +151,18 @@ class Processor:
             if undo_one is not None:
                 undos.append(undo_one)
             done.append((kind, txn))
-        results = tuple(self._multi_result(txn) for _, txn in done)
+            results.append(self._multi_result(txn))
         self.tree.last_zxid = header.zxid
-        return Outcome(header, MultiTxn(tuple(done)), 0, MultiReply(results), changes)
+        return Outcome(header, MultiTxn(tuple(done)), 0, MultiReply(tuple(results)), changes)
 
     def _multi_result(self, txn: Txn) -> tuple[int, Record]:
         """ZooKeeper rebuilds the operation from its flags, so that a create2 in a multi answers like a create."""
         if isinstance(txn, CreateTxn):
             return OpCode.CREATE, PathReply(txn.path)
         if isinstance(txn, CreateTtlTxn | CreateContainerTxn):
-            node = self.tree.nodes.get(txn.path)
-            return (
-                (OpCode.CREATE2, Create2Reply(txn.path, node.stat())) if node else (OpCode.CREATE, PathReply(txn.path))
-            )
+            return OpCode.CREATE2, Create2Reply(txn.path, self.tree.nodes[txn.path].stat())
         if isinstance(txn, SetDataTxn):
-            node = self.tree.nodes.get(txn.path)
-            return (OpCode.SET_DATA, StatReply(node.stat())) if node else (OpCode.SET_DATA, EMPTY)
+            return OpCode.SET_DATA, StatReply(self.tree.nodes[txn.path].stat())
         return (OpCode.DELETE if isinstance(txn, DeleteTxn) else OpCode.CHECK), EMPTY
 
     def _reply(self, opcode: int, txn: Txn) -> Record:

@@ -76,7 +76,12 @@ def recover(files: Files, snap_dir: str, log_dir: str) -> Recovered:
     logged, highest = 0, max((abs(owner) for owner in (*tree.sessions, *tree.ephemerals)), default=0)
     begin = max((zxid for zxid, _ in logs if zxid <= tree.last_zxid), default=0)
     needed = [(zxid, name) for zxid, name in logs if zxid >= begin]
-    for index, (_, name) in enumerate(needed):
+    for index, (first, name) in enumerate(needed):
+        if first > tree.last_zxid + 1:
+            raise DataDamaged(
+                f"{os.path.join(log_dir, name)}: begins at zxid 0x{first:x}, but what is before it ends at"
+                f" 0x{tree.last_zxid:x}: a log or a snapshot is missing; restore it from a backup"
+            )
         replay = _Replay(files, os.path.join(log_dir, name), tree, notes)
         replay.run(needed[index + 1][0] if index + 1 < len(needed) else None)
         logged += replay.count

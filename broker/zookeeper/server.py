@@ -147,7 +147,8 @@ class ZooKeeperServer:
         path = os.path.join(self.config.data_dir, _KEY)
         files = self.host.files
         if files.stat(path) is None:
-            await write_durably(files, path, self.host.dice.token(32).hex().encode() + b"\n")
+            secret = self.host.dice.token(32).hex().encode() + b"\n"
+            await write_durably(files, path, secret, mode=0o600)
         try:
             return bytes.fromhex(files.read(path).decode().strip())
         except ValueError:

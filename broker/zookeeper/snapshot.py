@@ -108,6 +108,8 @@ def _load(data: bytes) -> Tree:
     checksum = zlib.adler32(memoryview(data)[: reader.pos])
     if reader.int64() != checksum:
         raise SnapshotDamaged("its checksum does not match")
+    if reader.text() != "/":
+        raise SnapshotDamaged("its end is missing")
     tree.quotas.rebuild()
     return tree
 
