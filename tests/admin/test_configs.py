@@ -1,0 +1,207 @@
+"""Describing and changing settings, by the tables of facts H.3, H.6 and H.7."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.admin.configs import Alteration, Described, Op, Source
+from broker.wire.errors import ErrorCode, KafkaError
+from broker.zk.znodes import decode_config
+from tests.admin.conftest import World
+
+TOPIC, BROKER, LOGGER = 2, 4, 8
+
+
+@pytest.fixture
+def ours(world: World) -> World:
+    world.given("t", [[1]], b"")
+    world.zk.make("/config/topics/t")
+    world.zk.nodes["/config/topics/t"] = (b'{"version":1,"config":{"cleanup.policy":"delete","retention.ms":"7"}}', 0)
+    return world
+
+
+def by_name(described: list[Described]) -> dict[str, Described]:
+    return {each.key.name: each for each in described}
+
+
+def settings(world: World, entity: str) -> dict[str, str]:
+    return decode_config(world.zk.nodes[f"/config/{entity}"][0])
+
+
+async def test_a_topic_is_described_with_its_sources_strongest_first() -> None:
+    world = World(log_segment_bytes=1000)
+    world.given("t", [[1]], b"")
+    world.zk.make("/config/topics/t")
+    world.zk.nodes["/config/topics/t"] = (b'{"version":1,"config":{"segment.bytes":"500"}}', 0)
+    world.dynamic.default_settings = {"log.segment.bytes": "2000"}
+    world.dynamic.broker_settings = {"log.segment.bytes": "3000"}
+    found = by_name(await world.configs.describe(TOPIC, "t"))
+    segment = found["segment.bytes"]
+    assert (segment.value, segment.source, segment.read_only) == ("500", Source.TOPIC, False)
+    assert [tuple(each) for each in segment.synonyms] == [
+        ("segment.bytes", "500", Source.TOPIC),
+        ("log.segment.bytes", "3000", Source.DYNAMIC_BROKER),
+        ("log.segment.bytes", "2000", Source.DYNAMIC_DEFAULT_BROKER),
+        ("log.segment.bytes", "1000", Source.STATIC_BROKER),
+        ("log.segment.bytes", "1073741824", Source.DEFAULT),
+    ]
+    assert found["retention.ms"].source is Source.DEFAULT
+    assert found["retention.ms"].value == "604800000"
+
+
+async def test_only_the_settings_asked_for_are_described(ours: World) -> None:
+    described = await ours.configs.describe(TOPIC, "t", ["retention.ms", "nonsense"])
+    assert [each.key.name for each in described] == ["retention.ms"]
+
+
+async def test_while_zookeeper_is_away_a_topic_is_described_as_last_heard(ours: World) -> None:
+    ours.zk.connected = False
+    ours.dynamic.topics["t"] = {"retention.ms": "9"}
+    assert by_name(await ours.configs.describe(TOPIC, "t"))["retention.ms"].value == "9"
+
+
+async def test_this_broker_is_described_static_dynamic_and_read_only() -> None:
+    world = World(num_io_threads=9)
+    world.dynamic.broker_settings = {"background.threads": "11"}
+    found = by_name(await world.configs.describe(BROKER, "1"))
+    assert (found["num.io.threads"].value, found["num.io.threads"].source) == ("9", Source.STATIC_BROKER)
+    assert found["background.threads"].source is Source.DYNAMIC_BROKER
+    assert found["broker.id"].read_only
+    assert not found["num.io.threads"].read_only
+
+
+async def test_the_clusters_defaults_are_only_what_was_set(world: World) -> None:
+    world.dynamic.default_settings = {"background.threads": "12"}
+    [described] = await world.configs.describe(BROKER, "")
+    assert (described.key.name, described.value) == ("background.threads", "12")
+    assert described.source is Source.DYNAMIC_DEFAULT_BROKER
+
+
+DESCRIBE_REFUSALS = [
+    (TOPIC, "unknown", 3, None),
+    (BROKER, "2", 42, "Unexpected broker id, expected 1 or empty string, but received 2"),
+    (BROKER, "one", 42, "Broker id must be an integer, but it is: one"),
+    (32, "x", 42, "Unsupported resource type: 32"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "code", "message"), DESCRIBE_REFUSALS)
+async def test_description_is_refused(world: World, kind: int, name: str, code: int, message: str | None) -> None:
+    with pytest.raises(KafkaError) as refused:
+        await world.configs.describe(kind, name)
+    assert (refused.value.code, refused.value.message) == (code, message)
+
+
+async def test_incremental_changes_leave_the_others_alone_and_notify(ours: World) -> None:
+    changes = [
+        Alteration("retention.ms", None, Op.DELETE),
+        Alteration("segment.bytes", "100", Op.SET),
+        Alteration("cleanup.policy", "compact", Op.APPEND),
+    ]
+    await ours.configs.alter(TOPIC, "t", changes, False)
+    assert settings(ours, "topics/t") == {"cleanup.policy": "delete,compact", "segment.bytes": "100"}
+    assert ours.zk.writes == ["set /config/topics/t", "create /config/changes/config_change_0000000000"]
+    notice = ours.zk.nodes["/config/changes/config_change_0000000000"][0]
+    assert notice == b'{"version":2,"entity_path":"topics/t"}'
+    await ours.configs.alter(TOPIC, "t", [Alteration("cleanup.policy", "delete", Op.SUBTRACT)], False)
+    assert settings(ours, "topics/t")["cleanup.policy"] == "compact"
+
+
+async def test_appending_twice_adds_once_and_to_the_default_where_nothing_is_set(ours: World) -> None:
+    for _ in range(2):
+        await ours.configs.alter(TOPIC, "t", [Alteration("cleanup.policy", "compact", Op.APPEND)], False)
+    assert settings(ours, "topics/t")["cleanup.policy"] == "delete,compact"
+    await ours.configs.alter(BROKER, "1", [Alteration("log.cleanup.policy", "compact", Op.APPEND)], False)
+    assert settings(ours, "brokers/1") == {"log.cleanup.policy": "delete,compact"}
+
+
+async def test_replacing_forgets_what_is_not_named(ours: World) -> None:
+    await ours.configs.replace(TOPIC, "t", [Alteration("segment.bytes", "100")], False)
+    assert settings(ours, "topics/t") == {"segment.bytes": "100"}
+
+
+async def test_validate_only_checks_and_writes_nothing(ours: World) -> None:
+    await ours.configs.alter(TOPIC, "t", [Alteration("segment.bytes", "100")], True)
+    with pytest.raises(KafkaError):
+        await ours.configs.alter(TOPIC, "t", [Alteration("segment.bytes", "few")], True)
+    assert ours.zk.writes == []
+
+
+async def test_the_clusters_defaults_have_their_own_node(world: World) -> None:
+    await world.configs.alter(BROKER, "", [Alteration("background.threads", "12")], False)
+    assert settings(world, "brokers/<default>") == {"background.threads": "12"}
+    assert world.zk.nodes["/config/changes/config_change_0000000000"][0] == (
+        b'{"version":2,"entity_path":"brokers/<default>"}'
+    )
+
+
+async def test_a_change_at_the_same_time_is_not_undone(ours: World) -> None:
+    """Somebody writes between the read and the write: the change is made again on top of theirs."""
+    real = ours.zk.request
+    meddled = False
+
+    async def request(ops, timeout=None):
+        nonlocal meddled
+        results = await real(ops, timeout)
+        if not meddled and type(ops[0]).__name__ == "GetData":
+            meddled = True
+            data = b'{"version":1,"config":{"flush.ms":"3"}}'
+            ours.zk.nodes["/config/topics/t"] = (data, ours.zk.nodes["/config/topics/t"][1] + 1)
+        return results
+
+    ours.zk.request = request
+    await ours.configs.alter(TOPIC, "t", [Alteration("segment.bytes", "100")], False)
+    assert settings(ours, "topics/t") == {"flush.ms": "3", "segment.bytes": "100"}
+
+
+RESOURCE = "Invalid config value for resource ConfigResource(type=TOPIC, name='t'): "
+READ_ONLY = "Cannot update these configs dynamically: Set(broker.id, log.dirs)"
+PER_BROKER = (
+    "Cannot update these configs at default cluster level, broker id must be specified: Set(ssl.keystore.location)"
+)
+APPEND = "Config value append is not allowed for config key: retention.ms"
+SUBTRACT = "Config value subtract is not allowed for config key: retention.ms"
+SECRET = "Cannot update these passwords dynamically, write them into the broker's own file: Set(sasl.jaas.config)"
+THREADS = "Dynamic thread count update validation failed for num.io.threads="
+ALTER_REFUSALS = [
+    (TOPIC, "unknown", [], 3, "The topic 'unknown' does not exist."),
+    (TOPIC, "", [], 42, "Default topic resources are not allowed."),
+    (TOPIC, "t", [("a", "1", 0), ("a", "2", 0)], 42, "Error due to duplicate config keys : a"),
+    (TOPIC, "t", [("a", None, 0), ("b", None, 2)], 42, "Null value not supported for : a,b"),
+    (TOPIC, "t", [("retention.ms", "1", 2)], 40, APPEND),
+    (TOPIC, "t", [("retention.ms", "1", 3)], 40, SUBTRACT),
+    (TOPIC, "t", [("retention.ms", "1", 9)], 42, "Unknown operations type 9"),
+    (TOPIC, "t", [("nonsense", "1", 0)], 40, RESOURCE + "Unknown topic config name: nonsense"),
+    (BROKER, "2", [], 42, "Unexpected broker id, expected 1, but received 2"),
+    (BROKER, "1", [("broker.id", "2", 0), ("log.dirs", "/x", 0)], 42, READ_ONLY),
+    (BROKER, "", [("ssl.keystore.location", "/k", 0)], 42, PER_BROKER),
+    (
+        BROKER,
+        "1",
+        [("num.io.threads", "17", 0)],
+        42,
+        THREADS + "17, value should not be greater than double the current value 8",
+    ),
+    (BROKER, "1", [("num.io.threads", "3", 0)], 42, THREADS + "3, value should be at least half the current value 8"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "changes", "code", "message"), ALTER_REFUSALS, ids=[row[4][:50] for row in ALTER_REFUSALS]
+)
+async def test_alteration_is_refused_with_kafkas_code_and_words(
+    ours: World, kind: int, name: str, changes: list[tuple[str, str | None, int]], code: int, message: str
+) -> None:
+    with pytest.raises(KafkaError) as refused:
+        await ours.configs.alter(kind, name, [Alteration(*change) for change in changes], False)
+    assert (refused.value.code, refused.value.message) == (code, message)
+    assert ours.zk.writes == []
+
+
+async def test_a_bad_value_has_the_code_of_its_kind_of_resource(ours: World) -> None:
+    with pytest.raises(KafkaError, match="Invalid value few for configuration segment.bytes") as topic:
+        await ours.configs.alter(TOPIC, "t", [Alteration("segment.bytes", "few")], False)
+    assert topic.value.code == ErrorCode.INVALID_CONFIG
+    with pytest.raises(KafkaError, match="Invalid value few for configuration num.io.threads") as broker:
+        await ours.configs.alter(BROKER, "1", [Alteration("num.io.threads", "few")], False)
+    assert broker.value.code == ErrorCode.INVALID_REQUEST
