@@ -20,6 +20,7 @@ from broker.host import Host, real_host
 
 USAGE = "Usage: python -m broker server.properties [--override name=value]..."
 KILLED_BY_SIGNAL = 130
+SAME_SIGNAL_SECONDS = 1.0
 
 log = logging.getLogger("kafka.Kafka")
 
@@ -107,16 +108,24 @@ async def _serve(host: Host, config: KafkaConfig) -> int:
 
 
 def _handle_signals(stopping: asyncio.Event) -> None:
-    """The first SIGTERM or SIGINT asks for a clean stop; a second one ends the process as kill -9 would."""
+    """The first SIGTERM or SIGINT asks for a clean stop; a later one ends the process as kill -9 would.
+
+    Later is a second later: terminals and ``timeout`` tell a process and its group, so that one signal comes twice.
+    """
+    loop = asyncio.get_running_loop()
+    first = 0.0
 
     def on_signal(number: signal.Signals) -> None:
+        nonlocal first
         if stopping.is_set():
+            if loop.time() < first + SAME_SIGNAL_SECONDS:
+                return
             log.warning("[KafkaServer] second %s: ending without a clean shutdown", number.name)
             os._exit(KILLED_BY_SIGNAL)
         log.info("Terminating process due to signal %s", number.name)
+        first = loop.time()
         stopping.set()
 
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from broker.admin.auto_creation import OFFSETS_TOPIC, AutoTopicCreation
@@ -36,6 +36,7 @@ from broker.config import EndPoint, KafkaConfig, LogConfig
 from broker.controller.driver import Controller
 from broker.coordinator.groups import GroupCoordinator
 from broker.coordinator.internal_topic import InternalTopicShards
+from broker.coordinator.producer_ids import ProducerIds, from_controller, from_zookeeper
 from broker.host import Host
 from broker.network.dispatch import Dispatcher
 from broker.network.listener import SocketServer
@@ -54,6 +55,7 @@ log = logging.getLogger("kafka.server.KafkaServer")
 SESSION_FILE = "zookeeper.session"
 REGISTER_AGAIN_SECONDS = 1.0
 STOP_SECONDS = 30.0
+SETTINGS_SECONDS = 5.0
 
 
 class StartupFailed(Exception):
@@ -163,7 +165,7 @@ class KafkaServer:
         services.dynamic_config = self.dynamic_config
         services.metadata_replies = ReplyCache(self.metadata)
         services.broker_epoch = self._broker_epoch
-        services.spawn = self._spawn
+        services.load_topic_settings = self._load_topic_settings
         self.zk.subscribe(established=self._on_session_established)
 
     def _wire_replication(self) -> None:
@@ -190,7 +192,13 @@ class KafkaServer:
             changes = ZooKeeperChanges(self.zk, host.clock, config.broker_id, perform)
         self.replicas.isr_changes = changes
         self._stops.append(changes.stop)
-        self.services.roles = RoleChanges(self.replicas, self._on_roles_changed)
+        self.services.role_changes = RoleChanges(self.replicas, self._on_roles_changed)
+
+        if self.ibp.allocates_producer_ids:
+            blocks = from_controller(config, self.ibp, self.peers, self.metadata, self._broker_epoch)
+        else:
+            blocks = from_zookeeper(self.zk, config.broker_id)
+        self.services.producer_ids = ProducerIds(blocks)
 
     def _wire_groups(self) -> None:
         """The coordinator sees its topic through the replication layer, and hears of its leaderships from it."""
@@ -348,6 +356,32 @@ class KafkaServer:
 
     def _log_config(self, topic: str) -> LogConfig:
         return self.dynamic_config.log_config(topic, self.config.topic_defaults())
+
+    async def _load_topic_settings(self, topics: Iterable[str]) -> None:
+        """Before logs of new topics are made: nobody is notified of the settings that a topic is created with.
+
+        Raises nothing: a broker that is cut off from ZooKeeper leads with defaults, and reads the settings later.
+        """
+        new = list(dict.fromkeys(topics))
+        if not new:
+            return
+        try:
+            async with asyncio.timeout(SETTINGS_SECONDS):
+                await self.dynamic_config.load_topics(new)
+        except (ZkError, TimeoutError) as error:
+            log.warning("settings of %s are not known yet: %s", ", ".join(new), error)
+            self._spawn(self._load_late(new), "topic settings")
+
+    async def _load_late(self, topics: list[str]) -> None:
+        while True:
+            await self.host.clock.sleep(SETTINGS_SECONDS)
+            try:
+                await self.dynamic_config.load_topics(topics)
+                break
+            except ZkError as error:
+                log.warning("settings of %s: %s; trying again", ", ".join(topics), error)
+        for topic in topics:
+            self._on_topic_settings(topic, self.dynamic_config.topic_settings(topic))
 
     def _on_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
         self.logdirs.update_config(topic, self._log_config(topic))

@@ -9,7 +9,7 @@ A handler returns one of
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -29,6 +29,10 @@ class ConnectionLike(Protocol):
     state: dict[str, Any]
 
 
+async def _load_nothing(topics: Iterable[str]) -> None:
+    """Where there is no ZooKeeper to read from."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Services:
     """The parts of one broker, filled by ``broker.broker``; what a family needs it takes from here."""
@@ -39,6 +43,8 @@ class Services:
     cluster_id: str = ""
     logdirs: Any = None
     replicas: Any = None
+    role_changes: Any = None
+    producer_ids: Any = None
     metadata: Any = None
     metadata_replies: Any = None
     auto_creation: Any = None
@@ -49,8 +55,7 @@ class Services:
     coordinator: Any = None
     dynamic_config: Any = None
     peers: Any = None
-    roles: Any = None
-    spawn: Any = None
+    load_topic_settings: Callable[[Iterable[str]], Awaitable[None]] = _load_nothing
     broker_epoch: Callable[[], int] = lambda: -1
 
 

@@ -5,6 +5,23 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Final
 
-from broker.api import cluster, configs, logdirs, metadata, partitions, topics
+from broker.api import (
+    cluster,
+    configs,
+    control,
+    fetch,
+    group_offsets,
+    groups,
+    logdirs,
+    metadata,
+    offsets,
+    partitions,
+    produce,
+    topics,
+    transactions,
+)
 
-FAMILIES: Final[tuple[ModuleType, ...]] = (metadata, cluster, logdirs, topics, partitions, configs)
+FAMILIES: Final[tuple[ModuleType, ...]] = (
+    *(produce, fetch, offsets, metadata, topics, partitions, configs),
+    *(transactions, groups, group_offsets, cluster, logdirs, control),
+)
