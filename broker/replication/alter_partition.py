@@ -1,4 +1,4 @@
-"""Changing the ISR: by AlterPartition at the controller, or in ZooKeeper below 2.7 (kafka.server.AlterPartitionManager).
+"""Changing the ISR: AlterPartition at the controller (kafka.server.AlterPartitionManager); see also ``zookeeper_isr``.
 
 Whichever way, a proposal ends as accepted, refused (surely not written: back to the committed ISR), or stays pending
 until the next LeaderAndIsr, because falling back to a smaller ISR than the one that may have been written loses data:

@@ -93,17 +93,19 @@ class WaitingProduce:
         self._timer: Timer | None = None
 
     def wait_for(self, queue: AckQueue, required: int, outcome: Outcome) -> None:
-        """One more partition; ``outcome.error_code`` is set when it ends, at once if that is already known."""
+        """One more partition; ``outcome.error_code`` is set when it ends."""
         ack = Ack(queue, required, outcome, self)
         self._acks[ack] = None
         queue.add(ack)
 
+    def release(self) -> None:
+        """End what is past its offset already: a lone replica commits at once, a retry may long be committed."""
+        for ack in list(self._acks):
+            ack.queue.release()
+
     def park(self, clock: Clock, timeout: float) -> None:
-        """All partitions are named: end within ``timeout`` seconds, or now if nothing is waited for."""
-        if not self._acks:
-            self._end()
-        else:
-            self._timer = clock.call_later(timeout, self._expire)
+        """All partitions are named, and some still wait: ``finish`` is called within ``timeout`` seconds."""
+        self._timer = clock.call_later(timeout, self._expire)
 
     @property
     def is_waiting(self) -> bool:
