@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 from tests.sim.world import Process, World
@@ -40,10 +40,10 @@ class Network:
         if both_ways:
             self._cuts[other, one] = True
 
-    def isolate(self, name: str) -> None:
-        """Cut ``name`` off from everybody there is."""
+    def isolate(self, name: str, besides: Container[str] = ()) -> None:
+        """Cut ``name`` off from everybody there is, ``besides`` excepted."""
         for other in self.world.processes:
-            if other != name:
+            if other != name and other not in besides:
                 self.cut(name, other)
 
     def heal(self) -> None:
