@@ -34,9 +34,11 @@ _ERRORS_BY_TOPIC_ID = 5
 
 
 @api(ApiKey.LEADER_AND_ISR, 0, 7)
-def leader_and_isr(ctx: Context, request: LeaderAndIsrRequest) -> LeaderAndIsrResponse:
+async def leader_and_isr(ctx: Context, request: LeaderAndIsrRequest) -> LeaderAndIsrResponse:
     """Lead and follow as told; a partition's error does not keep the others from changing."""
     roles: RoleChanges = ctx.services.role_changes
+    if new := _topics_without_log(ctx, request):
+        await ctx.services.load_topic_settings(new)
     try:
         errors = roles.become_leader_or_follower(request)
     except KafkaError as error:
