@@ -32,8 +32,10 @@ CREATE_REFUSALS = [
     (
         NewTopic("t", 1, -1, {0: (1,)}),
         42,
-        "Both numPartitions or replicationFactor and replicasAssignments were set. "
-         "Both cannot be used at the same time.",
+        (
+            "Both numPartitions or replicationFactor and replicasAssignments were set. "
+            "Both cannot be used at the same time."
+        ),
     ),
     (NewTopic("t", assignments={0: (1,), 1: (1, 2)}), 39, "All partitions should have the same number of replicas"),
     (NewTopic("t", assignments={0: (1, 1)}), 39, "Duplicate replica assignment found: Map(0 -> List(1, 1))"),
