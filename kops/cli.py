@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import typer
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(outcome) if isinstance(outcome, int) else int(Exit.DONE)
     except CommandFailed as failure:
         return _failed(failure.error, failure.settings, failure.kind, words)
-    except (Exception, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - told in words, with -v raised again
         return _failed(error, Settings(), "Error", words)
 
 
@@ -144,7 +145,7 @@ def _usage(error: BaseException) -> KopsError | None:
 
 def _format_in(words: Sequence[str]) -> str:
     """The format that a line asks for which could not be understood as a whole."""
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in pairwise(words):
         if before in ("-o", "--output"):
             return word
     return next((word.partition("=")[2] for word in words if word.startswith("--output=")), "")

@@ -19,7 +19,7 @@ DEFAULT_BOOTSTRAP = "localhost:9092"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a cluster is and how to talk to it. ``properties`` are Java client properties (``security.protocol``...)."""
+    """Where a cluster is and how to talk to it. ``properties`` are those of Java clients (``security.protocol``)."""
 
     name: str = "default"
     bootstrap_servers: str = DEFAULT_BOOTSTRAP

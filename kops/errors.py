@@ -1,4 +1,4 @@
-"""What can go wrong for a person at the command line: an exit code, a line saying what failed, a line saying what to do.
+"""What can go wrong for a person at the command line: an exit code, a line of what failed, a line of what to do.
 
 Exceptions of the client libraries are recognised without importing those libraries: an exception of a library that was
 never loaded cannot have been raised.

@@ -7,6 +7,7 @@ it has seen them, which is what the functions here wait for.
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kops.cluster.metadata import NO_LEADER, Partition, Topic
@@ -72,20 +73,20 @@ def create_topic(client: "KazooClient", new: NewTopic, timeout: float) -> Topic:
 
 def delete_topic(client: "KazooClient", topic: Topic, timeout: float) -> Deleted:
     """Mark for deletion, and wait until the controller has done it. Raises Unreachable with what it waits for."""
-    from broker.zk import znodes
     from kazoo.exceptions import NodeExistsError
 
+    from broker.zk import znodes
+
     began = time.monotonic()
-    try:
+    with suppress(NodeExistsError):  # marked already: what is left is to wait
         client.create(znodes.delete_topic(topic.name), b"")
-    except NodeExistsError:
-        pass  # marked already: what is left is to wait
     _wait(lambda: _not_deleted(client, topic.name), timeout)
     return Deleted(topic.name, len(topic.partitions), time.monotonic() - began)
 
 
 def add_partitions(client: "KazooClient", topic: Topic, total: int, timeout: float) -> Topic:
     """Write the larger assignment and wait until the new partitions have leaders. Raises BadUsage for fewer."""
+    from broker.admin import placement
     from broker.zk import znodes
 
     present = len(topic.partitions)
@@ -96,8 +97,7 @@ def add_partitions(client: "KazooClient", topic: Topic, total: int, timeout: flo
     path = znodes.topic(topic.name)
     data, stat = client.get(path)
     content = znodes.TopicZnode.decode(topic.name, data)
-    wanted = NewTopic(topic.name, total - present, topic.replication_factor)
-    added = _assignment(client, wanted, first_partition=present, like=topic.partitions[0].replicas[0])
+    added = placement.extend(_racks(client), {p.index: p.replicas for p in topic.partitions}, total)
     merged = dict(content.partitions) | {index: znodes.ReplicaAssignment(ids) for index, ids in added.items()}
     client.set(path, znodes.TopicZnode(merged, content.topic_id).encode(), stat.version)
     _wait(lambda: _without_leader(client, topic.name, total), timeout)
@@ -116,8 +116,9 @@ def alter_configs(client: "KazooClient", name: str, put: Mapping[str, str], drop
 
 
 def _topic(client: "KazooClient", name: str, watch: Watch | None = None) -> Topic:
-    from broker.zk import znodes
     from kazoo.exceptions import NoNodeError
+
+    from broker.zk import znodes
 
     try:
         data, _ = client.get(znodes.topic(name), watch=watch)
@@ -136,8 +137,9 @@ def _topic(client: "KazooClient", name: str, watch: Watch | None = None) -> Topi
 def _partition(
     client: "KazooClient", topic: str, index: int, replicas: tuple[int, ...], watch: Watch | None
 ) -> Partition:
-    from broker.zk import znodes
     from kazoo.exceptions import NoNodeError
+
+    from broker.zk import znodes
 
     path = znodes.partition_state(topic, index)
     try:
@@ -151,8 +153,9 @@ def _partition(
 
 
 def _configs(client: "KazooClient", name: str) -> dict[str, str]:
-    from broker.zk import znodes
     from kazoo.exceptions import NoNodeError
+
+    from broker.zk import znodes
 
     try:
         data, _ = client.get(znodes.config_entity("topics", name))
@@ -161,32 +164,31 @@ def _configs(client: "KazooClient", name: str) -> dict[str, str]:
     return dict(sorted(znodes.decode_config(data).items()))
 
 
-def _assignment(
-    client: "KazooClient", new: NewTopic, first_partition: int = 0, like: int | None = None
-) -> dict[int, tuple[int, ...]]:
-    """Kafka's placement over the live brokers, racks ignored, as ``--disable-rack-aware`` did (AdminUtils)."""
-    brokers = live_brokers(client)
+def _racks(client: "KazooClient") -> dict[int, str | None]:
+    """Live brokers and the rack of each."""
+    from broker.zk import znodes
+
+    found = {}
+    for broker in live_brokers(client):
+        data, _ = client.get(znodes.broker_id(broker))
+        found[broker] = znodes.BrokerZnode.decode(broker, data).rack
+    return found
+
+
+def _assignment(client: "KazooClient", new: NewTopic) -> Mapping[int, tuple[int, ...]]:
+    """Kafka's placement over the live brokers. Raises BadUsage, Failed for more replicas than brokers."""
+    from broker.admin import placement
+
+    racks = _racks(client)
     count, factor = new.partitions or 1, new.replication_factor or 1
-    if factor > len(brokers):
-        raise Failed(
-            f"topic {new.name}: Replication factor: {factor} larger than available brokers: {len(brokers)}.",
-            "Start more brokers, or ask for fewer replicas: `kops broker list`.",
-        )
     if count < 1 or factor < 1:
         raise BadUsage("partitions and replication factor must be larger than 0", "For example --partitions 1.")
-    start = random.randrange(len(brokers)) if like is None else brokers.index(like) if like in brokers else 0
-    shift = random.randrange(len(brokers)) if like is None else start
-    placed = {}
-    for index in range(first_partition, first_partition + count):
-        if index > 0 and index % len(brokers) == 0:
-            shift += 1
-        placed[index] = _replicas(brokers, factor, (index + start) % len(brokers), shift)
-    return placed
-
-
-def _replicas(brokers: Sequence[int], factor: int, first: int, shift: int) -> tuple[int, ...]:
-    others = (brokers[(first + 1 + (shift + rank) % (len(brokers) - 1)) % len(brokers)] for rank in range(factor - 1))
-    return (brokers[first], *others)
+    if factor > len(racks):
+        raise Failed(
+            f"topic {new.name}: Replication factor: {factor} larger than available brokers: {len(racks)}.",
+            "Start more brokers, or ask for fewer replicas: `kops broker list`.",
+        )
+    return placement.assign(racks, count, factor, random=random.Random())
 
 
 def _without_leader(client: "KazooClient", name: str, total: int | None = None) -> str | None:

@@ -108,7 +108,7 @@ def snapshot(session: Session, topics: Sequence[str] | None = None, broker: int 
 
 
 def topics_of(session: Session, names: Sequence[str]) -> tuple[Snapshot, list[Topic]]:
-    """The named topics in the order asked for. Raises NotFound, proposing the nearest name, for one that is not there."""
+    """The named topics in the order asked for. Raises NotFound, proposing the nearest name, for a missing one."""
     seen = snapshot(session, names)
     found = []
     for name in names:

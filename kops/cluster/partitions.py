@@ -31,7 +31,10 @@ def offsets(session: Session, partitions: Sequence[Partition]) -> dict[str, Offs
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something that changed in a partition. ``at``: wall milliseconds; ``what``: leader, isr, replicas, created, deleted."""
+    """Something that changed in a partition at ``at`` (wall milliseconds).
+
+    ``what``: leader, epoch, isr, replicas, created, deleted.
+    """
 
     at: int
     topic: str
@@ -71,8 +74,10 @@ def _differences(old: Partition | None, new: Partition | None) -> list[tuple[str
     if old is None or new is None:
         return []
     found = []
-    if (old.leader, old.leader_epoch) != (new.leader, new.leader_epoch):
+    if old.leader != new.leader:
         found.append(("leader", f"{old.leader} (epoch {old.leader_epoch})", f"{new.leader} (epoch {new.leader_epoch})"))
+    elif old.leader_epoch != new.leader_epoch:
+        found.append(("epoch", str(old.leader_epoch), str(new.leader_epoch)))
     if set(old.isr) != set(new.isr):
         found.append(("isr", _ids(old.isr), _ids(new.isr)))
     if old.replicas != new.replicas:

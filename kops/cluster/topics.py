@@ -1,4 +1,4 @@
-"""Topics: list, create, alter, delete, and what each takes to be true afterwards (Kafka's TopicCommand, by admin API)."""
+"""Topics: list, create, alter, delete, and what each takes to be true afterwards (TopicCommand, by admin API)."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -110,7 +110,7 @@ def alter_configs(session: Session, name: str, put: Mapping[str, str], drop: Seq
     from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
 
     changes: dict[str, Any] = {key: (AlterConfigOp.SET, value) for key, value in put.items()}
-    changes |= {key: (AlterConfigOp.DELETE, None) for key in drop}
+    changes |= dict.fromkeys(drop, (AlterConfigOp.DELETE, None))
     resource = ConfigResource(ConfigResourceType.TOPIC, name, changes)
     outcome = session.admin.alter_configs([resource], raise_on_unknown=False)["topic"][name]
     if outcome != "OK":
@@ -136,7 +136,7 @@ class Deleted:
 
 
 def delete_topic(session: Session, topic: Topic) -> Deleted:
-    """Delete and wait until no broker knows it any more. Raises Refused when brokers forbid it, Unreachable with the why."""
+    """Delete and wait until no broker knows it any more. Raises Refused when brokers forbid it, Unreachable."""
     response = session.admin.delete_topics([topic.name], raise_errors=False)
     for result in response["topics"]:
         if result["error_code"] != _TIMED_OUT:

@@ -1,4 +1,4 @@
-"""The views of every model (see ``columns``): topics, partitions, brokers, znodes, contexts, servers of this machine."""
+"""The views of every model: topics, partitions, brokers, znodes, contexts, servers of this machine."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Apache's verbs as options: ``kops topic --create --topic t`` is ``kops topic create --topic t`` in Apache's layout."""
+"""Apache's verbs as options: ``kops topic --create --topic t`` is ``kops topic create t`` in Apache's layout."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""``kops broker``: the brokers of a cluster (list, describe), and those on this machine (start, stop, kill, pause...)."""
+"""``kops broker``: brokers of a cluster (list, describe), and those on this machine (start, stop, kill, pause)."""
 
 from collections.abc import Callable
 from typing import Annotated
@@ -111,8 +111,7 @@ def launch(run: Run, server: Server, daemon: bool) -> None:
         run.close()
         servers.run_here(server)
     ready = servers.start(server, run.timeout)
-    run.out.say(f"{ready.name} runs at {ready.address} (pid {ready.pid}), log {ready.log}")
-    run.show(SERVERS, [row(ready)])
+    told(run, [ready], [f"{ready.name} runs at {ready.address} (pid {ready.pid}), its log is {ready.log}"])
 
 
 def act(
@@ -120,14 +119,23 @@ def act(
 ) -> None:
     """One signal to each server that is named; what each is afterwards."""
     run.change(f"signal a {kind}")
-    known = [one for one in servers.running(kind)] if everyone else servers.find(kind, words or [], run.context.cluster)
+    known = servers.running(kind) if everyone else servers.find(kind, words or [], run.context.cluster)
 
     def one(server: Server) -> Server:
         what(server)
-        run.out.say(f"{done} {server.name} (pid {server.pid})")
         return server
 
-    run.show(SERVERS, [row(server) for server in run.each(known, one)])
+    handled = run.each(known, one)
+    told(run, handled, [f"{done} {server.name} (pid {server.pid})" for server in handled])
+
+
+def told(run: Run, known: list[Server], sentences: list[str]) -> None:
+    """What happened to servers: in a sentence each, unless a format was asked for."""
+    if run.settings.output is not None:
+        run.show(SERVERS, [row(server) for server in known])
+        return
+    for sentence in sentences:
+        print(sentence)
 
 
 def row(server: Server) -> tuple[Server, str, int]:

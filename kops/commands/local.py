@@ -31,7 +31,7 @@ def up(
     engine: Engine = BUNDLED,
     kafka_home: KafkaHome = None,
 ) -> None:
-    """Start ZooKeeper and brokers on this machine, wait until the cluster is whole, and make it the current context."""
+    """Start ZooKeeper and brokers on this machine, wait until the cluster is whole, and make it current."""
     run.change("start a cluster")
     chosen = name or run.context.cluster or "dev"
     ready, begun = clusters.up(chosen, brokers, run.timeout, run.out.say, checked_engine(engine), kafka_home)

@@ -1,4 +1,4 @@
-"""``kops topic``: list, describe, create, alter, delete; through brokers, or with --zookeeper as Kafka did up to 2.x."""
+"""``kops topic``: list, describe, create, alter, delete; by brokers, or with --zookeeper as Kafka did up to 2.x."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""``kops zookeeper``: a server (start, stop, status) and its tree (shell, ls, get, stat, set, create, delete, watch)."""
+"""``kops zookeeper``: servers (start, stop, status) and the tree (shell, ls, get, stat, set, create, delete, watch)."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""The commands of ZooKeeper's shell on one connection (org.apache.zookeeper.ZooKeeperMain), so that its ephemerals live."""
+"""ZooKeeper's shell on one connection, so that its ephemerals live (org.apache.zookeeper.ZooKeeperMain)."""
 
 import shlex
 import sys

@@ -1,11 +1,12 @@
 """Whole clusters on this machine: ``kops up``, ``status``, ``down``.
 
-A cluster is a folder ``$XDG_STATE_HOME/kops/clusters/NAME`` with ``config`` (plain properties files), ``data``, ``logs``.
+A cluster is a folder ``$XDG_STATE_HOME/kops/clusters/NAME`` with ``config`` (plain properties), ``data``, ``logs``.
 """
 
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _start_all(missing: Sequence[Server], timeout: float, say: Narrate) -> None:
     begun = []
     for server in missing:
         say(f"starting {server.name} at {server.address}")
-        pid, started = processes.spawn(processes.command_line(server), server.log)
+        pid, started = processes.spawn(server)
         begun.append(replace(server, pid=pid, started=started))
         state.remember(begun[-1])
     for server in begun:
@@ -114,7 +115,7 @@ def _incomplete(session: Session, ready: Cluster) -> str | None:
 
 
 def _described(name: str, brokers: int | None, engine: str, kafka_home: str | None) -> Cluster:
-    """The cluster as its files say; files that are missing are written. Raises Refused for fewer brokers than it has."""
+    """The cluster as its files say; missing files are written. Raises Refused for fewer brokers than it has."""
     known = state.servers(name)
     have = sum(server.kind == BROKER for server in known)
     wanted = brokers if brokers is not None else have or 3
@@ -170,7 +171,7 @@ def _remember(name: str, server: Server) -> None:
 
 
 def down(name: str, timeout: float, say: Narrate, *, wipe: bool = False) -> Cluster:
-    """Stop brokers, the controller last, then ZooKeeper; with ``wipe`` remove everything there was. Raises NotFound, Failed."""
+    """Stop brokers, the controller last, then ZooKeeper; with ``wipe`` remove all there was. Raises NotFound, Failed."""
     known = cluster(name)
     running = known.running
     controller = _controller(known)
@@ -200,8 +201,6 @@ def _wipe(known: Cluster, say: Narrate) -> None:
     shutil.rmtree(root, ignore_errors=True)
     for server in known.servers:
         state.forget(server)
-    try:
+    with suppress(NotFound):
         contexts.remove(known.name)
-    except NotFound:
-        pass
     say(f"removed {root}")

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
 
 
 def command_line(server: Server) -> list[str]:
-    """The words that start a server; the name of its file stays visible in ``ps``. Raises NotFound without Java or jars."""
+    """The words that start a server; its file's name stays visible in ``ps``. Raises NotFound without Java or jars."""
     overrides = [word for override in server.overrides for word in ("--override", override)]
     if server.engine == APACHE:
         return [*_java(server.kafka_home), *_apache_class(server), server.file, *overrides]
@@ -46,14 +45,19 @@ def _apache_class(server: Server) -> list[str]:
     return ["kafka.Kafka"] if server.kind == BROKER else ["org.apache.zookeeper.server.quorum.QuorumPeerMain"]
 
 
-def spawn(words: Sequence[str], log: str) -> tuple[int, float]:
-    """Start in the background, in a session of its own, writing to ``log``. Its pid and time of start."""
+def spawn(server: Server) -> tuple[int, float]:
+    """Start in the background, in a session of its own, writing to its log. Its pid and time of start."""
     import psutil
 
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    with open(log, "ab") as sink:
+    Path(server.log).parent.mkdir(parents=True, exist_ok=True)
+    with open(server.log, "ab") as sink:
         process = subprocess.Popen(
-            list(words), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+            command_line(server),
+            cwd=server.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     process.returncode = 0  # it outlives us: nobody waits for it, and nobody is to be warned of that
     try:

@@ -10,7 +10,7 @@ from kops.errors import BadUsage, NotFound
 
 @dataclass(frozen=True, slots=True)
 class BrokerFile:
-    """Of a ``server.properties``. ``address`` is where to reach it from this machine; ``id`` -1: it picks one itself."""
+    """Of a ``server.properties``. ``address``: where to reach it from this machine; ``id`` -1: it picks one itself."""
 
     path: str
     id: int
@@ -104,7 +104,7 @@ def _reachable(host: str) -> str:
 
 
 def _log_dirs(settings: Mapping[str, str]) -> tuple[str, ...]:
-    text = settings.get("log.dirs") or settings.get("log.dir") or "/tmp/kafka-logs"  # noqa: S108 - Kafka's default
+    text = settings.get("log.dirs") or settings.get("log.dir") or "/tmp/kafka-logs"
     return tuple(folder.strip() for folder in text.split(",") if folder.strip())
 
 

@@ -58,7 +58,7 @@ def start(server: Server, timeout: float) -> Server:
     """
     if processes.state(server) != STOPPED:
         raise Refused(f"{server.name} is running already (pid {server.pid})", "`kops status` shows it.")
-    pid, started = processes.spawn(processes.command_line(server), server.log)
+    pid, started = processes.spawn(server)
     begun = replace(server, pid=pid, started=started)
     state.remember(begun)
     return wait_ready(begun, timeout)
@@ -115,7 +115,7 @@ def run_here(server: Server) -> None:
     words = processes.command_line(server)
     state.remember(replace(server, pid=os.getpid(), started=float(psutil.Process().create_time()), log=""))
     sys.stdout.flush()
-    os.execvp(words[0], words)  # noqa: S606 - a server in the foreground is what was asked for
+    os.execvp(words[0], words)
 
 
 def stop(server: Server, timeout: float) -> float:

@@ -31,6 +31,8 @@ class Server:
     engine: str = BUNDLED
     kafka_home: str | None = None
     overrides: tuple[str, ...] = field(default_factory=tuple)
+    folder: str = field(default_factory=os.getcwd)
+    """Where it was started: relative paths in its file begin there, also when it is started again from elsewhere."""
 
     @property
     def name(self) -> str:

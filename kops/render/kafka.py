@@ -1,4 +1,4 @@
-"""Apache's own layouts: what ``kafka-topics.sh --describe`` and ``--list`` print (org.apache.kafka.tools.TopicCommand)."""
+"""Apache's own layouts: what ``kafka-topics.sh`` prints (org.apache.kafka.tools.TopicCommand)."""
 
 import base64
 from collections.abc import Iterator, Sequence

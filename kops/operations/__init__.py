@@ -1,0 +1,1 @@
+"""What takes several steps and must be planned, proved or undone."""
