@@ -80,7 +80,7 @@ class IllegalEvent(Exception):
 
 @dataclass(slots=True)
 class Follower:
-    """One followed partition under one leader epoch. ``backoff`` in seconds; times are monotonic.
+    """One followed partition under one leader epoch. ``backoff`` in seconds, the longest delay; times are monotonic.
 
     ``truncates_on_fetch`` (IBP from 2.7): divergence is told by fetch replies, so it starts FETCHING.
     """
@@ -93,6 +93,7 @@ class Follower:
     last_epoch: int = UNDEFINED_EPOCH
     phase: Phase = Phase.FETCHING
     delayed_until: float = 0.0
+    refusals: int = 0
 
     def begin(self, log_end: int, high_watermark: int) -> Effect | None:
         """Start at our ``log_end``. A log that knows no epochs is cut to its high watermark (facts D.7)."""
@@ -105,6 +106,7 @@ class Follower:
 
     def at(self, log_end: int) -> None:
         """Our log now ends at ``log_end``."""
+        self.refusals = 0
         self.offset = log_end
         self.last_epoch = self.epochs.latest
 
@@ -162,8 +164,12 @@ class Follower:
             self.delay(now)
 
     def delay(self, now: float) -> None:
-        """Ask nothing for a while: the leader is unreachable, not yet leader, or sent what cannot be used."""
-        self.delayed_until = now + self.backoff
+        """Ask nothing for a while: the leader is not yet leader, or sent what cannot be used.
+
+        The first delays are short, since a new leader often hears of it a moment after its followers.
+        """
+        self.delayed_until = now + min(self.backoff, self.backoff * 2**self.refusals / 16)
+        self.refusals += 1
 
     def fail(self) -> None:
         """Ask nothing more: our own log cannot be written."""

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+from uuid import UUID
 
 from broker.cluster.ibp import Ibp
 from broker.cluster.metadata_cache import MetadataCache
@@ -90,6 +91,7 @@ class Replicas:
         self._on_dir_failed = on_dir_failed
         self._rules = Rules(config.broker_id, self.lag, ibp.high_watermark_gate, metadata.is_alive)
         self._hosted: dict[tuple[str, int], HostedPartition] = {}
+        self._names: dict[UUID, str] = {}  # LeaderAndIsr comes before UpdateMetadata, and followers fetch at once
         self._offline: dict[tuple[str, int], int] = {}
         self._reads = Reads(host.clock, self._resolve, self.perform)
         self._shrinking: asyncio.Task[None] | None = None
@@ -175,7 +177,7 @@ class Replicas:
         """The partition that a fetch may read here. Raises KafkaError; registers the reader for news."""
         topic = reader.topic
         if reader.session.uses_topic_ids:
-            name = self.metadata.topic_name(reader.topic_id)
+            name = self._names.get(reader.topic_id) or self.metadata.topic_name(reader.topic_id)
             if name is None:
                 raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
             topic = reader.topic = name
@@ -223,6 +225,8 @@ class Replicas:
             )
             hosted = self._hosted[topic, index] = HostedPartition(partition, log)
             self._offline.pop((topic, index), None)
+        if log.topic_id is not None:
+            self._names[log.topic_id] = topic
         return hosted
 
     def silence(self, topic: str, index: int) -> None:
@@ -240,6 +244,8 @@ class Replicas:
         if hosted is not None:
             hosted.partition.stop()
             hosted.fail_waiters(error)
+            if hosted.topic_id is not None and not any(each.topic == topic for each in self._hosted.values()):
+                self._names.pop(hosted.topic_id, None)
 
     # trouble
 
