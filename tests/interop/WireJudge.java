@@ -33,8 +33,8 @@ public class WireJudge {
             byte[] back = new byte[written.remaining()];
             written.get(back);
             Class<?> converter = Class.forName("org.apache.kafka.common.message." + words[0] + "DataJsonConverter");
-            Method write = converter.getMethod("write", type, short.class);
-            return HexFormat.of().formatHex(back) + " " + write.invoke(null, message, version);
+            Method write = converter.getMethod("write", type, short.class, boolean.class);
+            return HexFormat.of().formatHex(back) + " " + write.invoke(null, message, version, false);
         } catch (ReflectiveOperationException | RuntimeException e) {
             Throwable cause = e.getCause() == null ? e : e.getCause();
             return "! " + cause.toString().replace('\n', ' ');
