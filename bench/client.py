@@ -6,7 +6,7 @@ import asyncio
 import struct
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from broker.wire.codec import decode_response, encode_request
 from broker.wire.keys import ApiKey
@@ -36,8 +36,7 @@ class Connection(asyncio.Protocol):
         return connection
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost.set()
@@ -85,7 +84,11 @@ def batch_of(size: int, record: int = 100) -> bytes:
     """One v2 batch of about ``size`` bytes, in records of ``record`` bytes."""
     count = max(1, size // (record + 8))
     value = bytes(i * 31 & 0xFF for i in range(record))
-    return bytes(build_batch([Record(offset=i, timestamp=1_700_000_000_000, key=None, value=value, headers=()) for i in range(count)]))
+    return bytes(
+        build_batch(
+            [Record(offset=i, timestamp=1_700_000_000_000, key=None, value=value, headers=()) for i in range(count)]
+        )
+    )
 
 
 def produce_frame(topic: str, partitions: list[int], batch: bytes, acks: int) -> bytes:

@@ -179,9 +179,13 @@ async def many_partitions(cluster: Cluster, seconds: float) -> Figures:
     topic = fresh("wide")
     port = await topic_of(cluster, topic, 1000)
     frame = produce_frame(topic, list(range(1000)), batch_of(100), 1)
-    first = await load.produce([port], frame, 1, 0.001, 1)
+    connection = await Connection.open(port)
+    began = time.perf_counter()
+    assert load.produce_error(await connection.call(frame)) == 0
+    first = time.perf_counter() - began
+    connection.close()
     done = await load.produce([port], frame, 1, seconds, 1)
-    return {"batches/s": done.per_second * 1000, "first s": first.latencies[0]}
+    return {"batches/s": done.per_second * 1000, "first s": first}
 
 
 async def _failover(cluster: Cluster, how: signal.Signals) -> Figures:

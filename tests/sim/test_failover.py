@@ -75,6 +75,7 @@ def test_what_a_cut_off_leader_alone_holds_is_never_acknowledged_and_never_read(
     assert cluster.call(client.produce("orders", b"next", to=successor)) == ErrorCode.NONE
     cluster.network.heal()
     log = cluster.servers[leader].logdirs.get("orders", 0)
+    assert log is not None
     cluster.until(lambda: log.log_end_offset == 2 and log.leader_epochs.latest > 0, 120, "the old leader follows")
     assert cluster.call(client.read("orders", of=successor)) == [b"safe", b"next"]
 
