@@ -46,7 +46,7 @@ def up(
 
 @command(status_app, "status", kind="ServerList")
 def status(run: Run, name: Name = None) -> None:
-    """Show servers and clusters on this machine. Exit 10 when a cluster runs in part, or a partition lacks a replica."""
+    """Show servers and clusters on this machine. Exit 10 when a cluster is not whole."""
     known = state.servers(name)
     if name and not known:
         raise NotFound(f"there is no cluster '{name}' here", "`kops up --name NAME` makes one.")

@@ -171,7 +171,7 @@ def _remember(name: str, server: Server) -> None:
 
 
 def down(name: str, timeout: float, say: Narrate, *, wipe: bool = False) -> Cluster:
-    """Stop brokers, the controller last, then ZooKeeper; with ``wipe`` remove all there was. Raises NotFound, Failed."""
+    """Stop brokers, the controller last, then ZooKeeper; with ``wipe`` remove it all. Raises NotFound, Failed."""
     known = cluster(name)
     running = known.running
     controller = _controller(known)
