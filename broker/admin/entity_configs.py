@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
-from broker.zk.operations import ANY_VERSION, Create, CreateMode, GetData, Result, SetData, ZkCode
+from broker.zk.operations import Create, CreateMode, GetData, Result, SetData, ZkCode
 
 Settings = dict[str, str]
 
@@ -18,11 +18,6 @@ async def read_entity(zk: ZooKeeperClient, entity: str) -> Settings:
     """Empty if there is nothing. Raises ZkError, MalformedZnode."""
     [found] = await zk.request([GetData(znodes.config_path(entity))])
     return _settings(found)
-
-
-async def put_entity(zk: ZooKeeperClient, entity: str, settings: Settings) -> None:
-    """Replace the settings, without a notification. Raises ZkError."""
-    await _write(zk, entity, settings, None)
 
 
 async def change_entity(zk: ZooKeeperClient, entity: str, change: Callable[[Settings], Settings]) -> Settings:
@@ -46,21 +41,15 @@ def _settings(found: Result) -> Settings:
     return {} if found.code == ZkCode.NO_NODE else znodes.decode_config(found.or_raise().data)
 
 
-async def _write(zk: ZooKeeperClient, entity: str, settings: Settings, found: Result | None) -> bool:
-    """False if somebody else was faster than who read ``found`` (None: whatever is there is replaced)."""
+async def _write(zk: ZooKeeperClient, entity: str, settings: Settings, found: Result) -> bool:
+    """False if somebody else was faster since ``found`` was read."""
     path, payload = znodes.config_path(entity), znodes.encode_config(settings)
-    if found is None or found.ok:
-        version = ANY_VERSION if found is None else found.version
-        [written] = await zk.request([SetData(path, payload, version)])
-        if written.ok:
-            return True
-        if written.code == ZkCode.BAD_VERSION:
-            return False
-        if written.code != ZkCode.NO_NODE:
-            written.or_raise()
-    creates = [Create(parent) for parent in znodes.parents(path)]
-    created = (await zk.request([*creates, Create(path, payload)]))[-1]
-    if created.code == ZkCode.NODE_EXISTS:
-        return False if found is not None else await _write(zk, entity, settings, None)
-    created.or_raise()
+    if found.ok:
+        [written] = await zk.request([SetData(path, payload, found.version)])
+    else:
+        creates = [Create(parent) for parent in znodes.parents(path)]
+        written = (await zk.request([*creates, Create(path, payload)]))[-1]
+    if written.code in (ZkCode.BAD_VERSION, ZkCode.NO_NODE, ZkCode.NODE_EXISTS):
+        return False
+    written.or_raise()
     return True

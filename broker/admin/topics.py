@@ -1,7 +1,7 @@
 """Creating, deleting and extending topics in ZooKeeper (kafka.server.ZkAdminManager, kafka.zk.AdminZkClient).
 
-The creator writes the topic's settings first and ``/brokers/topics/T`` second, since the controller acts on the latter.
-Who calls waits for the result to show in the metadata; nothing here waits for the controller.
+The creator writes the topic's settings before ``/brokers/topics/T``, since the controller acts on the latter (here in
+one transaction). Who calls waits for the result to show in the metadata; nothing here waits for the controller.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import TypeVar
 from uuid import UUID
 
 from broker.admin import placement
-from broker.admin.entity_configs import put_entity
 from broker.admin.placement import Assignment, PlacementError
 from broker.admin.topic_names import check_collision, check_name
 from broker.cluster.metadata_cache import MetadataCache
@@ -40,6 +39,9 @@ from broker.zk.znodes import ReplicaAssignment, TopicZnode
 log = logging.getLogger(__name__)
 
 DEFAULT = -1
+RACES = (ZkCode.NODE_EXISTS, ZkCode.NO_NODE, ZkCode.BAD_VERSION)
+"""What a write answers when somebody else was faster since the reads before it."""
+
 T = TypeVar("T")
 
 
@@ -133,33 +135,40 @@ class TopicAdmin:
         return {broker.broker_id: broker.rack for broker in self._metadata.brokers()}
 
     async def _create(self, topic: CreatedTopic, validate_only: bool) -> CreatedTopic:
-        await self._check_absent(topic.name)
-        if validate_only:
-            return topic
-        await put_entity(self._zk, f"topics/{topic.name}", dict(topic.config.overrides))
+        """Settings and topic in one transaction: no topic without its settings, no settings of another's topic."""
         partitions = {index: ReplicaAssignment(replicas) for index, replicas in topic.assignment.items()}
         payload = TopicZnode(partitions, topic.topic_id).encode()
         path = znodes.topic(topic.name)
-        [created] = await self._zk.request([Create(path, payload)])
-        if created.code == ZkCode.NODE_EXISTS and created.retried:
-            [found] = await self._zk.request([GetData(path)])
-            if found.data == payload:
-                created = found  # the first attempt was ours, only its answer was lost
-        if created.code == ZkCode.NODE_EXISTS:
-            raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{topic.name}' already exists.")
-        created.or_raise()
+        while True:
+            settings = await self._check_absent(topic)
+            if validate_only:
+                return topic
+            [created] = await self._zk.request([Multi((settings, Create(path, payload)))])
+            if created.retried and created.code in RACES and await self._is_ours(path, payload):
+                break  # the first attempt did it, only its answer was lost
+            if created.code not in RACES:
+                created.or_raise()
+                break
         log.info("%s: created, %d partitions: %s", topic.name, len(topic.assignment), topic.assignment)
         return topic
 
-    async def _check_absent(self, name: str) -> None:
-        marked, exists, topics = await self._zk.request(
-            [Exists(znodes.delete_topic(name)), Exists(znodes.topic(name)), GetChildren(znodes.TOPICS)]
+    async def _is_ours(self, path: str, payload: bytes) -> bool:
+        [found] = await self._zk.request([GetData(path)])
+        return found.data == payload
+
+    async def _check_absent(self, topic: CreatedTopic) -> Create | SetData:
+        """What writes the settings, over those that an earlier topic of that name may have left."""
+        name, config = topic.name, znodes.config_entity("topics", topic.name)
+        marked, exists, topics, left = await self._zk.request(
+            [Exists(znodes.delete_topic(name)), Exists(znodes.topic(name)), GetChildren(znodes.TOPICS), Exists(config)]
         )
         if marked.ok:
             raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' is marked for deletion.")
         if exists.ok:
             raise KafkaError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         check_collision(name, topics.or_raise().children)
+        payload = znodes.encode_config(topic.config.overrides)
+        return SetData(config, payload) if left.ok else Create(config, payload)
 
     # --- delete ----------------------------------------------------------------------------------------------------
 

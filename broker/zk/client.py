@@ -128,7 +128,7 @@ class ZooKeeperClient:
         expired: Callable[[], None] | None = None,
         established: Callable[[], None] | None = None,
     ) -> None:
-        """Callbacks, plain functions that do not raise, called in the order of subscription.
+        """Callbacks, plain functions that should not raise, called in the order of subscription.
 
         ``watch(path, kind)``: a watch fired; called ahead of every reply that ZooKeeper sent after the event.
         ``expired()``: the session is over and the next one not begun. ``established()``: a new session, not the first.
@@ -301,7 +301,7 @@ class ZooKeeperClient:
         match event:
             case WatchEvent(kind, path):
                 for watch in self._on_watch:
-                    watch(path, kind)
+                    self._call(watch, path, kind)
             case Attached():
                 self._established(event)
             case Detached(why):
@@ -324,7 +324,14 @@ class ZooKeeperClient:
             self._attached.set_result(True)
         if event.fresh and self._sessions > 1:
             for established in self._on_established:
-                established()
+                self._call(established)
+
+    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
+        """One callback that fails must not cost the others their event, nor this broker its next session."""
+        try:
+            callback(*arguments)
+        except Exception:
+            log.exception("zookeeper session %#x: %s failed", self.session_id, callback)
 
     def _expired(self, session_id: int) -> None:
         log.warning("zookeeper session %#x expired", session_id)
@@ -332,7 +339,7 @@ class ZooKeeperClient:
             self._attached.set_result(False)
             return
         for expired in self._on_expired:
-            expired()
+            self._call(expired)
         if self._session.state is State.EXPIRED:
             self._perform(self._session.renew(self._clock.monotonic()))
 

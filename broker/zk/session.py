@@ -295,7 +295,6 @@ class Session:
         fresh = self.session_id == 0
         self.session_id, self.password, self.timeout_ms = reply.session_id, reply.password, reply.timeout_ms
         self.state = State.CONNECTED
-        self._pause = 0.0
         self._spoke = now
         effects: list[Effect] = [Notify(Attached(reply.session_id, reply.password, reply.timeout_ms, fresh))]
         if again := b"".join(self._watch_frames()):
@@ -376,6 +375,7 @@ class Session:
             return self._expire()
         if error == ZkCode.SESSION_MOVED:
             return self._lose(now, "the session moved to another server")
+        self._pause = 0.0  # only now: a server that refuses whatever comes is not asked in a hurry
         if zxid > 0:
             self._last_zxid = max(self._last_zxid, zxid)
         return self._reply(self._sent[0], error, reader, now)

@@ -38,7 +38,8 @@ class FakeZk:
 
     def _twice(self, op: Operation) -> Result:
         """As if the connection had gone after the server did its work, where a test asks for that."""
-        if not isinstance(op, Multi) and op.path == self.lose_answer_to and isinstance(op, (Create, SetData)):
+        writes = op.ops if isinstance(op, Multi) else (op,)
+        if any(each.path == self.lose_answer_to and isinstance(each, (Create, SetData)) for each in writes):
             self.lose_answer_to = None
             self._perform(op)
             return self._perform(op)._replace(retried=True)

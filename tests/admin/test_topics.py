@@ -83,6 +83,12 @@ async def test_settings_are_written_before_the_topic(world: World) -> None:
     assert created.config.retention_ms == 5
 
 
+async def test_settings_that_an_earlier_topic_left_are_replaced(world: World) -> None:
+    world.zk.make("/config/topics/t")
+    await world.topics.create(NewTopic("t", 1, 1))
+    assert world.zk.nodes["/config/topics/t"][0] == b'{"version":1,"config":{}}'
+
+
 async def test_minus_one_means_the_brokers_defaults() -> None:
     world = World(num_partitions=4, default_replication_factor=2)
     created = await world.topics.create(NewTopic("t"))

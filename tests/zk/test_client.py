@@ -240,6 +240,24 @@ async def test_after_an_expiry_callbacks_run_in_order_and_a_new_session_begins(
     assert found.ok
 
 
+async def test_a_process_that_was_frozen_past_its_time_learns_that_its_session_is_over(
+    shared_server: ZkServer, make_client: MakeClient
+) -> None:
+    """The loop stands still, as under SIGSTOP: no ping leaves, and the socket is closed while nobody looks."""
+    client = make_client(shared_server.connect, session_timeout_ms=1000)
+    expired: list[int] = []
+    client.subscribe(expired=lambda: expired.append(client.session_id), established=lambda: 1 / 0)
+    await client.start()
+    first = client.session_id
+    time.sleep(2.2)
+    with pytest.raises(SessionExpired):
+        await client.request([Exists("/")])
+    await eventually(lambda: client.session_id not in (0, first))
+    [found] = await client.request([Exists("/")])
+    assert found.ok, "a callback that failed does no harm"
+    assert expired == [0]
+
+
 async def test_a_restarted_broker_ends_its_last_session_at_once(
     shared_server: ZkServer, make_client: MakeClient, tmp_path: Path
 ) -> None:

@@ -164,6 +164,19 @@ def test_failed_dials_are_repeated_with_growing_pauses_up_to_a_second() -> None:
     assert pauses == [f"dial after {pause} s" for pause in ("0.05", "0.1", "0.2", "0.4", "0.8", "1", "1")]
 
 
+def test_a_server_that_grants_sessions_and_refuses_the_watches_is_not_asked_in_a_hurry() -> None:
+    stage = Stage().connected()
+    stage.ask(a=GetData("/a", watch=True))
+    stage.reply(1, 1, DataReply(b"", STAT))
+    stage.lose()
+    pauses = []
+    for _ in range(4):
+        stage.connect()
+        stage.grant()
+        pauses.append(stage.hear(encode_reply(-8, 1, ZkCode.MARSHALLING_ERROR)[4:])[-1])
+    assert pauses == ["dial after 0.05 s", "dial after 0.1 s", "dial after 0.2 s", "dial after 0.4 s"]
+
+
 def test_silence_is_met_with_pings_and_then_with_another_connection() -> None:
     stage = Stage().connected()
     assert stage.session.wake_at == 103.0
