@@ -20,8 +20,12 @@ class CheckpointCorrupt(ValueError):
 
 
 def read_lines(files: Files, path: str) -> list[list[str]]:
-    """The entries, split at spaces; empty where there is no file. Raises CheckpointCorrupt."""
-    if files.stat(path) is None:
+    """The entries, split at spaces; none where there is no file, or an empty one, as Kafka makes it at its first start.
+
+    Raises CheckpointCorrupt.
+    """
+    found = files.stat(path)
+    if found is None or found.size == 0:
         return []
     try:
         lines = files.read(path).decode().splitlines()

@@ -182,14 +182,14 @@ def _load_segments(log: Log, names: list[str], now_ms: int) -> None:
 
 
 def _load_epochs(log: Log) -> bool:
-    """False when the checkpoint is damaged: then the epochs must come from the batches."""
+    """False when the checkpoint is damaged, or empty beside data: then the epochs must come from the batches."""
     try:
         log.leader_epochs = LeaderEpochs.load(log.dir.files, log.directory)
     except CheckpointCorrupt as error:
         logger.warning("%s-%d: %s; rebuilt from the log", log.topic, log.partition, error)
         log.leader_epochs = LeaderEpochs(log.dir.files, log.directory)
         return False
-    return True
+    return log.leader_epochs.latest >= 0 or not any(segment.size for segment in log.segments)
 
 
 def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:
