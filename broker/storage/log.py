@@ -341,15 +341,13 @@ class Log:
         offset, upper = max(offset, self.log_start_offset), min(upper_offset, self.log_end_offset)
         if offset >= upper:
             return 0
-        try:
+        with self.dir:
             first, total = self._index_of(offset), 0
             for at in range(first, len(self.segments)):
                 if self.segments[at].base >= upper:
                     break
                 total += self._end_position(at, upper)
             return total - self._position(self.segments[first], offset)
-        except OSError as error:
-            self.dir.fail(error)
 
     def _index_of(self, offset: int) -> int:
         """Which segment may hold ``offset``: the last that begins at or below it."""
@@ -382,17 +380,13 @@ class Log:
 
     def offset_for_timestamp(self, timestamp: int, upper_offset: int) -> TimestampAndOffset:
         """First record with a timestamp >= ``timestamp`` below ``upper_offset``; (-1, -1, -1) if none."""
-        try:
+        with self.dir:
             return timestamps.offset_for_timestamp(self, timestamp, upper_offset)
-        except OSError as error:
-            self.dir.fail(error)
 
     def max_timestamp(self) -> TimestampAndOffset:
         """The record with the largest timestamp (KIP-734); (-1, -1, -1) for an empty log."""
-        try:
+        with self.dir:
             return timestamps.max_timestamp(self)
-        except OSError as error:
-            self.dir.fail(error)
 
     def earliest(self) -> TimestampAndOffset:
         """Log start offset, timestamp -1, with the epoch there."""
@@ -410,18 +404,14 @@ class Log:
         False when there was nothing to cut.
         """
         self.dir.check_online()
-        try:
+        with self.dir:
             return truncation.truncate_to(self, offset)
-        except OSError as error:
-            self.dir.fail(error)
 
     def truncate_fully_and_start_at(self, offset: int) -> None:
         """Drop everything; the log is empty and begins at ``offset``."""
         self.dir.check_online()
-        try:
+        with self.dir:
             truncation.restart_at(self, offset)
-        except OSError as error:
-            self.dir.fail(error)
 
     # --- log start, retention
 
@@ -436,19 +426,15 @@ class Log:
         if offset <= self.log_start_offset:
             return False
         self.log_start_offset = offset
-        try:
+        with self.dir:
             self.leader_epochs.truncate_from_start(offset)
-        except OSError as error:
-            self.dir.fail(error)
         return True
 
     def delete_old_segments(self, now_ms: int) -> int:
         """Retention by log start, time and size (facts E.6); how many segments went."""
         self.dir.check_online()
-        try:
+        with self.dir:
             return retention.delete_old_segments(self, now_ms)
-        except OSError as error:
-            self.dir.fail(error)
 
     def drop_oldest(self, count: int, now_ms: int) -> None:
         """Remove the first ``count`` segments; if that is all of them, a new one begins at the log end first."""
@@ -470,19 +456,15 @@ class Log:
 
     def set_topic_id(self, topic_id: UUID) -> None:
         """Adopt and write down the topic's id (``partition.metadata``)."""
-        try:
+        with self.dir:
             checkpoints.write_topic_id(self.dir.files, self.directory, topic_id)
-        except OSError as error:
-            self.dir.fail(error)
         self.topic_id = topic_id
 
     def seal(self) -> None:
         """Before a clean stop: complete the indexes and take a snapshot at the log end, so that nothing is replayed."""
-        try:
+        with self.dir:
             self.segments[-1].seal()
             self.producers.take_snapshot(self.log_end_offset)
-        except OSError as error:
-            self.dir.fail(error)
 
     def close(self) -> None:
         """Let go of every descriptor."""
@@ -491,10 +473,8 @@ class Log:
 
     def rename(self, directory: str) -> None:
         """Move the whole directory (``-delete``)."""
-        try:
+        with self.dir:
             self.dir.files.rename(self.directory, directory)
-        except OSError as error:
-            self.dir.fail(error)
         self.directory = directory
         self.leader_epochs.moved_to(directory)
         self.producers.moved_to(directory)

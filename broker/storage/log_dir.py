@@ -34,6 +34,14 @@ class LogDir:
             self.on_failed(self, error)
         raise LogDirFailed(self.path, error) from error
 
+    def __enter__(self) -> LogDir:
+        """``with log_dir:`` an OSError inside takes the directory offline and becomes LogDirFailed."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: object) -> None:
+        if isinstance(error, OSError):
+            self.fail(error)
+
     def check_online(self) -> None:
         """Raises LogDirFailed once the directory is offline."""
         if self.is_offline:

@@ -6,10 +6,8 @@ from struct import Struct
 from struct import error as struct_error
 from typing import NamedTuple
 
-from crc32c import crc32c
-
 from broker.host.files import Files, write_atomically
-from broker.wire.batch import NO_SEQUENCE, BatchHeader
+from broker.wire.batch import NO_SEQUENCE, BatchHeader, checksum
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.records import ControlRecord
 
@@ -188,7 +186,7 @@ class ProducerState:
             )
         content = bytearray().join(parts)
         _HEAD.pack_into(content, 0, 1, 0, len(self.producers))
-        content[2:6] = crc32c(memoryview(content)[6:]).to_bytes(4, "big")
+        content[2:6] = checksum(memoryview(content)[6:]).to_bytes(4, "big")
         return bytes(content)
 
     def restore(self, offset: int, now_ms: int, expiration_ms: int) -> None:
@@ -202,7 +200,7 @@ def decode(content: bytes) -> dict[int, Producer]:
     """Producers of a snapshot file's content. Raises SnapshotCorrupt."""
     try:
         version, crc, count = _HEAD.unpack_from(content)
-        if version != 1 or crc != crc32c(memoryview(content)[6:]):
+        if version != 1 or crc != checksum(memoryview(content)[6:]):
             raise SnapshotCorrupt(f"version {version}, or a CRC that does not match")
         loaded: dict[int, Producer] = {}
         for index in range(count):

@@ -122,6 +122,11 @@ def headers(buffer: Buffer, at: int = 0) -> Iterator[tuple[int, BatchHeader]]:
         at += size
 
 
+def checksum(data: Buffer) -> int:
+    """CRC-32C (Castagnoli), as everything of format v2 and the producer snapshots use it."""
+    return crc32c(data)
+
+
 def computed_crc(buffer: Buffer, at: int = 0, size: int | None = None) -> int:
     """CRC-32C over attributes ... end of the batch at ``at`` (its size is read from it unless given)."""
     end = at + (size_at(buffer, at) if size is None else size)
