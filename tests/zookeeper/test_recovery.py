@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.host import RealFiles
+from broker.host.files import RealFiles
 from broker.zookeeper import snapshot
 from broker.zookeeper.journal import HEADER, pack_record
 from broker.zookeeper.messages import OPEN_ACL, Acl, CreateRequest, CreateTtlRequest, OpCode, SetDataRequest
