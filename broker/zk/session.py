@@ -364,6 +364,7 @@ class Session:
         if xid == NOTIFICATION_XID:
             return self._event(reader)
         if xid == PING_XID:
+            self._pause = 0.0
             return []
         if error == ZkCode.AUTH_FAILED or (xid == SET_WATCHES_XID and error):
             return self._lose(now, f"refused by the server: {code_of(error).name}")
