@@ -10,7 +10,7 @@ from broker.controller import deletion, partitions, replicas
 from broker.controller.conversation import Transition, Turn, ask, delete_nodes
 from broker.controller.events import CloseChannel, ControlledShutdown, ControlReply, OpenChannel, Reply
 from broker.controller.leader_election import CONTROLLED_SHUTDOWN
-from broker.controller.requests import send_metadata
+from broker.controller.requests import SECURITY_PROTOCOLS, send_metadata
 from broker.controller.state import LiveBroker, PartitionState, Replica, ReplicaState, TopicPartition
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.messages.leader_and_isr import LeaderAndIsrResponse
@@ -33,9 +33,15 @@ def read_brokers(ids: Iterable[str]) -> Transition[dict[int, LiveBroker]]:
         if not result.ok or result.stat is None:
             continue
         try:
-            found[broker] = LiveBroker(znodes.BrokerZnode.decode(broker, result.data), result.stat.czxid)
+            znode = znodes.BrokerZnode.decode(broker, result.data)
         except znodes.MalformedZnode as error:
             log.error("broker %d counts as absent: %s", broker, error)
+            continue
+        unknown = [end.protocol for end in znode.endpoints if end.protocol not in SECURITY_PROTOCOLS]
+        if unknown:
+            log.error("broker %d counts as absent: its security protocol %s is not known", broker, unknown[0])
+            continue
+        found[broker] = LiveBroker(znode, result.stat.czxid)
     return found
 
 

@@ -56,7 +56,7 @@ class Controller:
         self._running: Transition[Sequence[Effect]] | None = None
         self._waiting: dict[int, tuple[Event, asyncio.Future[Any]]] = {}
         self._tokens = 0
-        self._timers: list[Timer] = []
+        self._timer: Timer | None = None
         self._task: asyncio.Task[None] | None = None
         zk.subscribe(watch=self.on_watch, expired=self.on_session_expired)
 
@@ -100,7 +100,7 @@ class Controller:
 
     def on_session_established(self) -> None:
         """This broker is registered in a new session: stand for election."""
-        self._post(ev.Elect(self._host.clock.wall_ms()))
+        self._stand()
 
     def on_session_expired(self) -> None:
         """Overtakes everything: resign at once."""
@@ -170,11 +170,19 @@ class Controller:
     def on_watch(self, path: str, kind: WatchKind) -> None:
         """Every watch event of the session; those of other paths are ignored."""
         if path == znodes.CONTROLLER:
-            self._post(ev.Elect(self._host.clock.wall_ms()))
+            self._stand()
         elif self.is_active:
             event = event_of(path, kind)
             if event is not None:
                 self._post(event)
+
+    def unclean_election_enabled(self, topic: str | None) -> None:
+        """``topic``, or by default every topic, now allows unclean leaders: elect where there is none."""
+        if self.is_active:
+            self._post(ev.UncleanElectionEnabled(topic))
+
+    def _stand(self) -> None:
+        self._post(ev.Elect(self._host.clock.wall_ms(), self._zk.session_id))
 
     def _post(self, event: Event) -> None:
         if self._task is not None:
@@ -190,24 +198,16 @@ class Controller:
 
     async def _finish(self, event: Event) -> None:
         """Drive one transition to its end and perform its effects."""
-        generation = self._generation
         transition = self._running = self._machine.handle(event)
         try:
-            batch = next(transition)
-            while True:
-                results = await self._zk.request(batch.ops, timeout=math.inf)
-                if generation != self._generation:
-                    return
-                batch = transition.send(results)
-        except StopIteration as done:
-            for effect in done.value:
+            for effect in await self._converse(transition):
                 self._perform(effect)
         except SessionExpired:
             self._resign()
         except ControllerMoved as moved:
-            log.warning("controller e%d: another one was elected: %s", self.epoch, moved)
+            log.warning("controller e%d: replaced: %s", self.epoch, moved)
             self._resign()
-            self._post(ev.Elect(self._host.clock.wall_ms()))
+            self._stand()
         except Exception as error:  # noqa: BLE001 - whatever it is, what is known may be wrong: let one start afresh
             await self._start_afresh(f"{type(event).__name__} failed", error)
         finally:
@@ -215,18 +215,32 @@ class Controller:
             if self._running is transition:
                 self._running = None
 
+    async def _converse(self, transition: Transition[Sequence[Effect]]) -> Sequence[Effect]:
+        """The effects; none if the controller resigned meanwhile."""
+        generation = self._generation
+        try:
+            batch = next(transition)
+            while True:
+                results = await self._zk.request(batch.ops, timeout=math.inf)
+                if generation != self._generation:
+                    return ()
+                batch = transition.send(results)
+        except StopIteration as done:
+            effects: Sequence[Effect] = done.value
+            return effects
+
     async def _start_afresh(self, what: str, error: BaseException) -> None:
         log.error("controller e%d: %s; resigning so that one starts afresh", self.epoch, what, exc_info=error)
         await self._leave()
         self._resign()
         await self._host.clock.sleep(PAUSE_AFTER_FAILURE_S)
-        self._post(ev.Elect(self._host.clock.wall_ms()))
+        self._stand()
 
     def _on_crash(self, error: BaseException) -> None:
         """A channel died of what nobody foresaw: requests would be lost, so another must tell the brokers anew."""
-        log.error("controller e%d: a channel broke; resigning", self.epoch, exc_info=error)
+        log.error("controller e%d: a channel broke; resigning so that one starts afresh", self.epoch, exc_info=error)
         self._resign()
-        self._post(ev.Elect(self._host.clock.wall_ms()))
+        self._stand()
 
     async def _leave(self) -> None:
         leaving = self._machine.leave()
@@ -248,9 +262,9 @@ class Controller:
             self._running.close()
             self._running = None
         self._queue.clear()
-        for timer in self._timers:
-            timer.cancel()
-        self._timers.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._channels.close_all()
         self._machine.resign()
         for token in list(self._waiting):
@@ -268,7 +282,7 @@ class Controller:
             case ev.Reply():
                 self._answer(effect.token, effect.value)
             case ev.SetTimer():
-                self._timers = [self._host.clock.call_later(effect.seconds, self._post, effect.event)]
+                self._timer = self._host.clock.call_later(effect.seconds, self._post, effect.event)
 
 
 def event_of(path: str, kind: WatchKind) -> Event | None:

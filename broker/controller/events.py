@@ -12,9 +12,13 @@ from broker.controller.state import TopicPartition
 
 
 class Elect(NamedTuple):
-    """Look who is controller, and try to become it if nobody is (Startup, Reelect, ControllerChange)."""
+    """Look who is controller, and try to become it if nobody is (Startup, Reelect, ControllerChange).
+
+    ``session_id`` tells a /controller that this broker left behind in its own session from one of an earlier life.
+    """
 
     wall_ms: int
+    session_id: int
 
 
 class BrokerChange(NamedTuple):
@@ -51,6 +55,12 @@ class LogDirEvent(NamedTuple):
 
 class PreferredElectionZnode(NamedTuple):
     """/admin/preferred_replica_election was created."""
+
+
+class UncleanElectionEnabled(NamedTuple):
+    """A topic, or (None) the default of all topics, now allows leaders that are out of sync."""
+
+    topic: str | None
 
 
 class AutoRebalance(NamedTuple):
@@ -110,6 +120,7 @@ Event = (
     | IsrChange
     | LogDirEvent
     | PreferredElectionZnode
+    | UncleanElectionEnabled
     | AutoRebalance
     | ControlReply
     | ElectLeaders
@@ -148,7 +159,7 @@ class Reply(NamedTuple):
 
 
 class SetTimer(NamedTuple):
-    """Post ``event`` in ``seconds``; it is forgotten at resignation."""
+    """Post ``event`` in ``seconds``. There is one timer: setting it replaces the former, resignation stops it."""
 
     seconds: float
     event: Event

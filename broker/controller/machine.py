@@ -13,7 +13,7 @@ from uuid import UUID
 
 from broker.cluster.ibp import Ibp
 from broker.config import KafkaConfig
-from broker.controller import brokers, deletion, elections, failover, isr_changes, producer_ids, topics
+from broker.controller import brokers, deletion, elections, failover, isr_changes, partitions, producer_ids, topics
 from broker.controller import events as ev
 from broker.controller.conversation import ControllerMoved, Transition, Turn, ask, delete_nodes
 from broker.controller.events import Effect, Event, Reply
@@ -22,7 +22,7 @@ from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.messages.allocate_producer_ids import AllocateProducerIdsResponse
 from broker.wire.messages.alter_partition import AlterPartitionResponse
 from broker.zk import znodes
-from broker.zk.operations import Create, CreateMode, Exists, GetData, Multi, Result, SetData, ZkCode
+from broker.zk.operations import Check, Create, CreateMode, Delete, Exists, GetData, Multi, Result, SetData, ZkCode
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +73,18 @@ class ControllerMachine:
         while True:
             watch = Exists(znodes.CONTROLLER, watch=True)
             _, holder, epoch = yield from ask([watch, GetData(znodes.CONTROLLER), GetData(znodes.CONTROLLER_EPOCH)])
-            if holder.ok:
-                self.controller_id = _holder(holder)
-                if self.is_active and self.controller_id != self.config.broker_id:
-                    raise ControllerMoved(f"broker {self.controller_id} is controller")
+            self.controller_id = _holder(holder) if holder.ok else NOBODY
+            if self.is_active and self.controller_id != self.config.broker_id:
+                raise ControllerMoved(
+                    f"broker {self.controller_id} is controller" if holder.ok else "nobody is controller"
+                )
+            if holder.ok and (self.is_active or holder.stat is None or holder.stat.ephemeral_owner != event.session_id):
                 return
-            if self.is_active:
-                raise ControllerMoved(f"{znodes.CONTROLLER} was removed")
-            self.controller_id = NOBODY
             if not epoch.ok:
                 yield from ask([Create(znodes.CONTROLLER_EPOCH, znodes.encode_controller_epoch(0))])
+            elif holder.ok:  # mine, of this session: resigning, I could not reach ZooKeeper to remove it
+                check = Check(znodes.CONTROLLER_EPOCH, epoch.version)
+                yield from ask([Multi((check, Delete(znodes.CONTROLLER, holder.version)))])
             elif (yield from self._stand(epoch, event.wall_ms)):
                 yield from failover.take_over(turn)
                 return
@@ -136,6 +138,8 @@ def _handle(turn: Turn, event: Event) -> Transition[None]:
             yield from brokers.on_log_dir_event(turn)
         case ev.PreferredElectionZnode():
             yield from elections.on_preferred_election_znode(turn)
+        case ev.UncleanElectionEnabled():
+            yield from partitions.elect_new_and_offline(turn, event.topic)
         case ev.AutoRebalance():
             yield from elections.auto_rebalance(turn)
         case ev.ControlReply():

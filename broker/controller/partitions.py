@@ -41,13 +41,18 @@ def to_online(
     return failed
 
 
-def elect_new_and_offline(turn: Turn) -> Transition[bool]:
-    """Try to bring every New and Offline partition online (triggerOnlinePartitionStateChange); True if any came."""
+def elect_new_and_offline(turn: Turn, topic: str | None = None) -> Transition[bool]:
+    """Try to bring every New and Offline partition (of one topic) online (triggerOnlinePartitionStateChange).
+
+    True if any came.
+    """
     context = turn.context
     candidates = [
         partition
         for partition, state in context.partition_states.items()
-        if state in (PartitionState.NEW, PartitionState.OFFLINE) and not context.is_to_be_deleted(partition.topic)
+        if state in (PartitionState.NEW, PartitionState.OFFLINE)
+        and not context.is_to_be_deleted(partition.topic)
+        and topic in (None, partition.topic)
     ]
     failed = yield from to_online(turn, candidates)
     return len(failed) < len(candidates)

@@ -53,7 +53,8 @@ def learn_topic(turn: Turn, topic: str, znode: znodes.TopicZnode) -> None:
 def on_partition_modification(turn: Turn, topic: str) -> Transition[None]:
     """A topic's znode changed: bring added partitions online, or undo the change of a topic that is to be deleted."""
     context = turn.context
-    if topic not in context.assignments:
+    if topic not in context.assignments:  # it could not be read when it came
+        yield from on_topic_change(turn)
         return
     znode = (yield from read_topics(turn, [topic])).get(topic)
     if znode is None:

@@ -168,7 +168,7 @@ class Stage:
     def _on_watch(self, session: int, path: str, kind: WatchKind) -> None:
         for actor in self.actors.values():
             if actor.session == session:
-                event = ev.Elect(WALL_MS) if path == znodes.CONTROLLER else event_of(path, kind)
+                event = ev.Elect(WALL_MS, session) if path == znodes.CONTROLLER else event_of(path, kind)
                 if event is not None and (actor.machine.is_active or isinstance(event, ev.Elect)):
                     actor.events.append(event)
 
@@ -210,7 +210,7 @@ class Stage:
             self.lines.append(f"{actor.broker} resigns")
             actor.machine.resign()
             actor.events.clear()
-            actor.events.append(ev.Elect(WALL_MS))
+            actor.events.append(ev.Elect(WALL_MS, actor.session))
 
     def _effect(self, actor: Actor, effect: Any) -> None:
         self.lines.append(_words(effect))
@@ -404,7 +404,8 @@ def _replicas(text: str) -> tuple[int, ...]:
 
 
 def _stands(stage: Stage, broker: str) -> None:
-    stage.actors[int(broker)].events.append(ev.Elect(WALL_MS))
+    actor = stage.actors[int(broker)]
+    actor.events.append(ev.Elect(WALL_MS, actor.session))
 
 
 def _create_topic(stage: Stage, topic: str, layout: str, with_id: bool = True) -> None:
@@ -548,6 +549,13 @@ def _rebalance(stage: Stage) -> None:
 def _allow_unclean(stage: Stage, topic: str) -> None:
     config = znodes.encode_config({"unclean.leader.election.enable": "true"})
     stage.put(znodes.config_entity("topics", topic), config)
+    stage.controller.events.append(ev.UncleanElectionEnabled(topic))
+
+
+def _breaks(stage: Stage, broker: str) -> None:
+    """It resigns after a failure, while ZooKeeper cannot be reached to leave /controller."""
+    stage.actors[int(broker)].machine.resign()
+    _stands(stage, broker)
 
 
 def _producer_ids(stage: Stage, broker: str) -> None:
@@ -581,6 +589,7 @@ _VERBS: tuple[tuple[str, Callable[..., None]], ...] = (
     (r"(?:broker|brokers) ([\d, and]+) (?:dies|die)", _dies),
     (r"broker (\d+) returns", _returns),
     (r"broker (\d+) bounces", _bounces),
+    (r"controller (\d+) breaks off and cannot leave", _breaks),
     (r"the session of broker (\d+) expires unnoticed", _expires),
     (r"broker (\d+) asks to stop", _asks_to_stop),
     (r"broker (\d+) asks to stop with an old epoch", _asks_to_stop_stale),

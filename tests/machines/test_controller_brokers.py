@@ -112,6 +112,24 @@ def test_where_the_topic_allows_it_a_replica_out_of_sync_leads_and_is_said_to_re
     """)
 
 
+def test_allowing_unclean_elections_elects_at_once_where_there_is_no_leader() -> None:
+    Stage().play("""
+        broker 3 stands
+            ...
+        topic orders is created on 1,2
+            ...
+        broker 2 dies
+            ...
+        broker 1 dies
+            ...
+        broker 2 returns
+            ...
+        topic orders allows unclean elections
+            2 < LeaderAndIsr e1 orders-0 leader 2 epoch 3 isr 2 recovering
+            2,3 < UpdateMetadata e1 orders-0 leader 2 epoch 3 isr 2 offline 1; alive 2,3
+    """)
+
+
 def test_the_brokers_default_may_allow_unclean_elections_too_and_2_6_knows_no_recovery() -> None:
     Stage(unclean_leader_election_enable=True, ibp="2.6").play("""
         broker 3 stands

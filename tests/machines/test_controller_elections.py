@@ -89,6 +89,35 @@ def test_a_controller_whose_znode_was_removed_resigns_and_stands_again() -> None
     """)
 
 
+def test_a_controller_that_broke_off_without_leaving_is_elected_anew_in_its_own_session() -> None:
+    Stage().play("""
+        broker 1 stands
+            ...
+        broker 2 stands
+        controller 1 breaks off and cannot leave
+            open 1 at host1:9091
+            open 2 at host2:9092
+            open 3 at host3:9093
+            1,2,3 < UpdateMetadata e2 alive 1,2,3
+            in 5 s: AutoRebalance
+            zk /controller_epoch is 2
+    """)
+
+
+def test_a_controller_node_of_an_earlier_life_is_waited_out() -> None:
+    stage = Stage().play("""
+        broker 1 stands
+            ...
+    """)
+    stage.actors[1].machine.resign()
+    stage.sessions += 1
+    stage.actors[1].session = stage.sessions
+    stage.play("""
+        broker 1 stands
+            zk /controller_epoch is 1
+    """)
+
+
 def test_an_election_whose_write_lost_against_a_leaders_isr_change_is_decided_again() -> None:
     Stage().play("""
         broker 3 stands
