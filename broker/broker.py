@@ -385,11 +385,15 @@ class KafkaServer:
 
     def _on_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
         self.logdirs.update_config(topic, self._log_config(topic))
+        if self._running and settings.get("unclean.leader.election.enable", "").strip().lower() == "true":
+            self.controller.unclean_election_enabled(topic)
 
     def _on_broker_settings(self, default: Mapping[str, str], own: Mapping[str, str]) -> None:
         changed = self.config.reconfigure({**default, **own})
         if changed:
             log.info("settings changed: %s", ", ".join(sorted(changed)))
+            if self._running and self.config.unclean_leader_election_enable:
+                self.controller.unclean_election_enabled(None)
             for topic in dict.fromkeys(each.topic for each in self.logdirs.logs()):
                 self.logdirs.update_config(topic, self._log_config(topic))
 
