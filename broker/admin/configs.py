@@ -124,7 +124,8 @@ class ConfigAdmin:
         described = []
         for key in TOPIC_KEYS:
             own = [Synonym(key.name, settings[key.name], Source.TOPIC)] if key.name in settings else []
-            synonyms = (*own, *self._synonyms([synonym.name for synonym in key.synonyms]))
+            names = [synonym.name for synonym in key.synonyms]
+            synonyms = (*own, *_from_strongest(names, self._synonyms(names)))
             source = synonyms[0].source if synonyms else Source.DEFAULT
             described.append(Described(key, config.value_text(key.name), source, False, synonyms))
         return described
@@ -232,6 +233,14 @@ class ConfigAdmin:
         except InvalidTopicConfig as error:
             message = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{name}'): {error}"
             raise KafkaError(ErrorCode.INVALID_CONFIG, message) from error
+
+
+def _from_strongest(names: Sequence[str], synonyms: tuple[Synonym, ...]) -> tuple[Synonym, ...]:
+    """As Kafka lists them: nothing above the strongest name, and where that is not set (log.retention.ms), nothing."""
+    for index, synonym in enumerate(synonyms):
+        if synonym.name == names[0]:
+            return synonyms[index:]
+    return ()
 
 
 def apply_changes(before: Settings, changes: Sequence[Alteration], keys: Mapping[str, Key]) -> Settings:
