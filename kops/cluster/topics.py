@@ -25,12 +25,7 @@ class NewTopic:
     configs: Mapping[str, str] = field(default_factory=dict)
 
 
-def list_topics(session: Session, *, internal: bool = True) -> list[Topic]:
-    """Every topic by name, internal ones (``__consumer_offsets``) only when asked for."""
-    return [topic for topic in snapshot(session).topics if internal or not topic.internal]
-
-
-def select(session: Session, names: Sequence[str], pattern: str | None, *, internal: bool = False) -> list[Topic]:
+def select(session: Session, names: Sequence[str], pattern: str | None) -> list[Topic]:
     """Topics by name, or by an anchored regular expression that leaves internal ones out; all when neither is given."""
     if names:
         return topics_of(session, list(dict.fromkeys(names)))[1]
@@ -41,7 +36,7 @@ def select(session: Session, names: Sequence[str], pattern: str | None, *, inter
         expression = re.compile(pattern)
     except re.error as error:
         raise BadUsage(f"'{pattern}' is not a regular expression: {error}", "It must match whole names.") from error
-    return [topic for topic in topics if expression.fullmatch(topic.name) and (internal or not topic.internal)]
+    return [topic for topic in topics if expression.fullmatch(topic.name) and not topic.internal]
 
 
 def with_configs(session: Session, topics: Sequence[Topic]) -> list[Topic]:

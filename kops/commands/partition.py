@@ -27,7 +27,7 @@ def list_partitions(
 ) -> None:
     """List partitions: leader, epoch, replicas, ISR, first and next offset."""
     wanted = [*(topic_name or []), *(topic or [])]
-    found = [p for one in topics.select(run.session, wanted, None, internal=True) for p in one.partitions]
+    found = [p for one in topics.select(run.session, wanted, None) for p in one.partitions]
     kept = [partition for partition in found if partition.under_replicated or not under_replicated]
     offsets = partitions.offsets(run.session, kept)
     run.show(PARTITIONS, [(partition, offsets.get(partition.name, Offsets(None, None))) for partition in kept])

@@ -33,7 +33,7 @@ def list_topics(
 ) -> None:
     """List topics."""
     wanted = _names(name, topic)
-    found = _selected(run, wanted, regex, internal=True)
+    found = _selected(run, wanted, regex)
     shown = [one for one in found if not (exclude_internal and one.internal)]
     run.show(TOPICS, shown, kafka.topic_names)
 
@@ -50,7 +50,7 @@ def describe(
     unavailable: Annotated[bool, typer.Option("--unavailable-partitions", help="Only those without a leader.")] = False,
 ) -> None:
     """Describe topics: settings, and leader, replicas and ISR of every partition."""
-    found = _selected(run, _names(name, topic), regex, internal=True)
+    found = _selected(run, _names(name, topic), regex)
     described = found if run.through_zookeeper else topics.with_configs(run.session, found)
     if under_replicated or unavailable:
         kept = [p for one in described for p in one.partitions if (p.leader < 0 if unavailable else p.under_replicated)]
@@ -188,12 +188,12 @@ def _deletion(run: Run, found: list[Topic]) -> list[str]:
     return topics.plan_of_deletion(snapshot(run.session, []), found)
 
 
-def _selected(run: Run, wanted: list[str], regex: str | None, *, internal: bool = False) -> list[Topic]:
+def _selected(run: Run, wanted: list[str], regex: str | None) -> list[Topic]:
     """Topics by the way the line asks for: brokers, or ZooKeeper. Raises NotFound."""
     if not run.through_zookeeper:
-        return topics.select(run.session, wanted, regex, internal=internal)
+        return topics.select(run.session, wanted, regex)
     found = legacy.topics(run.session.zookeeper, wanted or None)
-    return found if regex is None else [one for one in found if re.fullmatch(regex, one.name)]
+    return found if regex is None else [one for one in found if re.fullmatch(regex, one.name) and not one.internal]
 
 
 def _present(run: Run, wanted: str) -> Topic | None:
