@@ -124,8 +124,8 @@ class Reads:
     def _is_quiet(self, reader: Reader, read: PartitionRead, limits: FetchLimits) -> bool:
         """Whether the reader need not be looked at before it is told: at its end, and in the ISR if a follower."""
         hosted = reader.hosted
-        if hosted is None:
-            return False
+        if hosted is None or hosted.log.high_watermark != read.high_watermark:
+            return False  # this very fetch moved the high watermark; the next reply tells
         if reader.replica_id < 0:
             return reader.offset >= (read.last_stable_offset if limits.committed else read.high_watermark)
         partition = hosted.partition
