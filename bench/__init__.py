@@ -1,1 +1,1 @@
-"""Measures the bundled broker, and Apache Kafka beside it, with ready-made batches, so that the broker is what counts."""
+"""Measures the bundled broker, and Apache Kafka beside it, with ready-made batches: the broker is what counts."""
