@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
+from broker.admin import loggers
 from broker.admin.broker_settings import check_broker_settings
 from broker.admin.entity_configs import Settings, change_entity, read_entity
 from broker.cluster.dynamic_config import DynamicConfig, with_valid
@@ -22,12 +23,15 @@ from broker.config import (
     Kind,
     Update,
 )
+from broker.config.keys import one_of
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.zk.client import ZooKeeperClient
 from broker.zk.operations import ZkError
 from broker.zk.znodes import DEFAULT_ENTITY
 
 log = logging.getLogger(__name__)
+
+_LEVEL = one_of(*loggers.LEVELS)
 
 
 class ResourceType(IntEnum):
@@ -46,6 +50,7 @@ class Source(IntEnum):
     DYNAMIC_DEFAULT_BROKER = 3
     STATIC_BROKER = 4
     DEFAULT = 5
+    DYNAMIC_BROKER_LOGGER = 6
 
 
 class Op(IntEnum):
@@ -103,6 +108,9 @@ class ConfigAdmin:
                 described = await self._describe_topic(name)
             case ResourceType.BROKER:
                 described = self._describe_broker(name)
+            case ResourceType.BROKER_LOGGER:
+                self._check_logger_of(name)
+                described = [_described_logger(logger, level) for logger, level in loggers.levels().items()]
             case _:
                 raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource_type}")
         return [each for each in described if not only or each.key.name in only]
@@ -141,6 +149,13 @@ class ConfigAdmin:
                 f"Unexpected broker id, expected {self._config.broker_id} or empty string, but received {name}",
             )
         return [self._broker_setting(key) for key in BROKER_KEYS]
+
+    def _check_logger_of(self, name: str) -> None:
+        if not name:
+            raise KafkaError(ErrorCode.INVALID_REQUEST, "Broker id must not be empty")
+        if _broker_id(name) != self._config.broker_id:
+            message = f"Unexpected broker id, expected {self._config.broker_id} but received {name}"
+            raise KafkaError(ErrorCode.INVALID_REQUEST, message)
 
     def _broker_setting(self, key: Key) -> Described:
         synonyms = self._synonyms([key.name])
@@ -181,6 +196,10 @@ class ConfigAdmin:
     async def alter(self, resource_type: int, name: str, changes: Sequence[Alteration], validate_only: bool) -> None:
         """IncrementalAlterConfigs (KIP-339): the settings named, and no others. Raises KafkaError 3, 7, 40, 42."""
         _check_names(changes)
+        if resource_type == ResourceType.BROKER_LOGGER:
+            self._check_logger_of(name)
+            loggers.alter(changes, validate_only=validate_only)
+            return
         keys = TOPIC_KEY if resource_type == ResourceType.TOPIC else BROKER_KEY
         await self._alter(resource_type, name, validate_only, lambda before: apply_changes(before, changes, keys))
 
@@ -233,6 +252,11 @@ class ConfigAdmin:
         except InvalidTopicConfig as error:
             message = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{name}'): {error}"
             raise KafkaError(ErrorCode.INVALID_CONFIG, message) from error
+
+
+def _described_logger(name: str, level: str) -> Described:
+    key = Key(name, Kind.STRING, None, _LEVEL, "The level of a logger of this broker.")
+    return Described(key, level, Source.DYNAMIC_BROKER_LOGGER, False, ())
 
 
 def _from_strongest(names: Sequence[str], synonyms: tuple[Synonym, ...]) -> tuple[Synonym, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from broker.admin.configs import Alteration, Described, Op, Source
@@ -208,3 +210,35 @@ async def test_a_bad_value_has_the_code_of_its_kind_of_resource(ours: World) -> 
     with pytest.raises(KafkaError, match="Invalid value few for configuration num.io.threads") as broker:
         await ours.configs.alter(BROKER, "1", [Alteration("num.io.threads", "few")], False)
     assert broker.value.code == ErrorCode.INVALID_REQUEST
+
+
+async def test_levels_of_loggers_are_described_and_changed(world: World) -> None:
+    logger = logging.getLogger("broker.admin.configs")
+    try:
+        await world.configs.alter(LOGGER, "1", [Alteration("broker.admin.configs", "DEBUG")], False)
+        assert logger.level == logging.DEBUG
+        found = by_name(await world.configs.describe(LOGGER, "1"))
+        assert (found["broker.admin.configs"].value, found["root"].value) == ("DEBUG", "WARN")
+        assert found["root"].source is Source.DYNAMIC_BROKER_LOGGER
+        await world.configs.alter(LOGGER, "1", [Alteration("broker.admin.configs", None, Op.DELETE)], False)
+        assert logger.level == logging.NOTSET
+    finally:
+        logger.setLevel(logging.NOTSET)
+
+
+LOGGER_REFUSALS = [
+    ("", [], 42, "Broker id must not be empty"),
+    ("2", [], 42, "Unexpected broker id, expected 1 but received 2"),
+    ("1", [("no.such", "INFO", 0)], 40, "Logger no.such does not exist!"),
+    ("1", [("root", None, 1)], 42, "Removing the log level of the root logger is not allowed"),
+    ("1", [("root", "INFO", 2)], 42, "APPEND operation is not allowed for the BROKER_LOGGER resource"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "code", "message"), LOGGER_REFUSALS)
+async def test_changes_of_loggers_are_refused_with_kafkas_code_and_words(
+    world: World, name: str, changes: list[tuple[str, str | None, int]], code: int, message: str
+) -> None:
+    with pytest.raises(KafkaError) as refused:
+        await world.configs.alter(LOGGER, name, [Alteration(*change) for change in changes], False)
+    assert (refused.value.code, refused.value.message) == (code, message)
