@@ -33,6 +33,8 @@ class Housekeeping:
         self._to_flush: dict[Log, None] = {}
         self._to_remove: list[tuple[float, int, str]] = []
         self._removals = 0
+        self._points_fell = False
+        self._writing = asyncio.Lock()
         self._wake_flush = asyncio.Event()
         self._wake_removal = asyncio.Event()
         self._flushed_at: dict[Log, float] = {}
@@ -107,10 +109,18 @@ class Housekeeping:
         self._to_flush[log] = None
         self._wake_flush.set()
 
+    def recovery_point_fell(self, log: Log) -> None:
+        """The log was truncated below what the checkpoint calls synced: what is written there next must be checked."""
+        self._points_fell = True
+        self.flush_soon(log)
+
     async def _flush_rolled(self) -> None:
         while True:
             await self._wake_flush.wait()
             self._wake_flush.clear()
+            if self._points_fell:
+                self._points_fell = False
+                await self.checkpoint_recovery()
             while self._to_flush:
                 log = next(iter(self._to_flush))
                 del self._to_flush[log]
@@ -164,13 +174,14 @@ class Housekeeping:
 
     async def _write(self, file: str, log_dir: str, lines: Iterable[tuple[str, int, int]]) -> None:
         content = checkpoints.format_offsets(lines)
-        if self._written.get(file) == content:
-            return
-        try:
-            await checkpoints.write_offsets(self._host.files, file, lines)
-            self._written[file] = content
-        except OSError as error:
-            self._dirs.dir_failed(log_dir, error)
+        async with self._writing:  # two tasks may want the same file, which goes by way of one temporary name
+            if self._written.get(file) == content:
+                return
+            try:
+                await checkpoints.write_offsets(self._host.files, file, lines)
+                self._written[file] = content
+            except OSError as error:
+                self._dirs.dir_failed(log_dir, error)
 
     # --- removal
 

@@ -16,8 +16,8 @@ PAGE = 4096
 """Bytes of entries that wait in memory; also what a lookup reads at once."""
 
 
-class IndexCorrupt(ValueError):
-    """The file is no index of this segment; it must be rebuilt from the log."""
+class IndexCorrupt(OSError):
+    """The file is no index of this segment: at load it is rebuilt from the log, later it is a failure of the disk."""
 
 
 class Index:

@@ -276,6 +276,8 @@ class Log:
             for segment in self.segments[first:]:
                 await self._sync(segment)
             await self.dir.files.fsync_dir(self.directory)
+            if self.recovery_point == 0:
+                await self.dir.files.fsync_dir(self.dir.path)  # the partition's directory itself may be new
             self.recovery_point = max(self.recovery_point, min(end, self.log_end_offset))
         await self.leader_epochs.sync()
 

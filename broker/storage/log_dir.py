@@ -13,9 +13,19 @@ if TYPE_CHECKING:
 
 
 class LogDir:
-    """Shared by all logs under ``path``. The three callbacks are assigned by ``LogDirs``; alone they do little."""
+    """Shared by all logs under ``path``. The callbacks are assigned by ``LogDirs``; alone they do little."""
 
-    __slots__ = ("dice", "files", "is_offline", "on_failed", "open_files", "path", "remove_later", "request_flush")
+    __slots__ = (
+        "dice",
+        "files",
+        "is_offline",
+        "on_failed",
+        "on_truncated",
+        "open_files",
+        "path",
+        "remove_later",
+        "request_flush",
+    )
 
     def __init__(self, path: str, files: Files, dice: Dice, open_files: OpenFiles | None = None) -> None:
         self.path = path
@@ -24,6 +34,7 @@ class LogDir:
         self.open_files = open_files or OpenFiles(512)
         self.is_offline = False
         self.on_failed: Callable[[LogDir, OSError], None] = _ignore_failure
+        self.on_truncated: Callable[[Log], None] = _ignore_flush
         self.request_flush: Callable[[Log], None] = _ignore_flush
         self.remove_later: Callable[[Sequence[str], int], None] = self._remove_now
 

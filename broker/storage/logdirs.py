@@ -64,6 +64,7 @@ class LogDirs:
     def _log_dir(self, path: str) -> LogDir:
         made = LogDir(path, self._host.files, self._host.dice, self._open_files)
         made.on_failed = self._dir_failed
+        made.on_truncated = self.housekeeping.recovery_point_fell
         made.request_flush = self.housekeeping.flush_soon
         made.remove_later = self.housekeeping.remove_later
         return made

@@ -198,7 +198,9 @@ def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:
     for segment in log.segments:
         stem = f"{segment.base:020d}"
         if segment.size and not {stem + INDEX, stem + TIME_INDEX} <= present:
-            yield from _recover_segment(log, segment)
+            segment.rebuild_indexes(log.config.index_interval_bytes)
+            segment.seal()
+            yield
     if not log.segments:
         return
     active = log.segments[-1]
@@ -208,8 +210,20 @@ def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:
         log.log_end_offset = _walk_to_end(active)
     except IndexCorrupt as error:
         logger.warning("%s-%d: %s; recovering the segment", log.topic, log.partition, error)
+        log.leader_epochs.truncate_from_end(active.base)
         yield from _recover_segment(log, active)
     log.recovery_point = log.log_end_offset
+
+
+def _looks_sound(log: Log, index: int) -> bool:
+    """Whether a segment's indexes end as they should, its batches at its end, and the next segment begins there."""
+    segment = log.segments[index]
+    try:
+        segment.index.check()
+        segment.times.check()
+        return _walk_to_end(segment) == log.segments[index + 1].base
+    except IndexCorrupt:
+        return False
 
 
 def _walk_to_end(segment: Segment) -> int:
@@ -226,9 +240,15 @@ def _walk_to_end(segment: Segment) -> int:
 
 
 def _recover(log: Log, recovery_point: int) -> Iterator[None]:
-    """Check every segment from the one that holds the recovery point on; cut at the first bad byte."""
+    """Check every segment from the one that holds the recovery point on; cut at the first bad byte.
+
+    Those before were synced, but a truncation may have cut into them since and not have reached the disk whole; where
+    one looks so, the check begins there.
+    """
     log.log_end_offset = log.segments[0].base if log.segments else 0
     first = max((index for index, each in enumerate(log.segments) if each.base <= recovery_point), default=0)
+    first = next((index for index in range(first) if not _looks_sound(log, index)), first)
+    log.leader_epochs.truncate_from_end(log.segments[first].base if log.segments else 0)
     for index in range(first, len(log.segments)):
         segment = log.segments[index]
         if (yield from _recover_segment(log, segment)):
@@ -245,15 +265,15 @@ def _recover(log: Log, recovery_point: int) -> Iterator[None]:
 def _recover_segment(log: Log, segment: Segment) -> Generator[None, None, bool]:
     """Check all batches of ``segment``, cut after the last good one, rebuild its indexes, assign its epochs.
 
-    Returns whether anything was cut.
+    The epochs of earlier segments must be known, and no later ones. Returns whether anything was cut.
     """
     good, expected = 0, segment.base
     for position, head in _checked(segment):
         if position < 0:
             yield
             continue
-        if head.base_offset < expected:
-            break
+        if head.base_offset < expected or 0 <= head.leader_epoch < log.leader_epochs.latest:
+            break  # offsets and epochs only ascend: what follows was truncated once, and came back with a power loss
         log.leader_epochs.assign(head.leader_epoch, head.base_offset)
         good, expected = position + head.size, head.next_offset
     cut = segment.size - good

@@ -200,7 +200,8 @@ class Segment:
     def position_of(self, offset: int) -> int:
         """Where the first batch with a last offset >= ``offset`` starts; ``size`` when there is none."""
         entry = self.index.floor(0, offset - self.base) if self.size > SCAN_CHUNK else None
-        for position, head in self.batches(entry[1] if entry else 0):
+        start = entry[1] if entry else 0
+        for position, head in self.batches(start):
             if head.last_offset >= offset:
                 return position
         return self.size
