@@ -160,17 +160,26 @@ class Fetcher:
     # asking
 
     async def _run(self) -> None:
+        reachable = True
         while True:
             self._changed.clear()
             try:
                 asked = await self._ask_once()
+                reachable = True
             except PeerUnreachable as error:
-                logger.info("%s: %s", self, error)
-                self._hang_up()
-                await self._clock.sleep(self._backoff)
-                continue
-            if not asked:
-                await self._wait_for_work()
+                logger.log(logging.INFO if reachable else logging.DEBUG, "%s: %s", self, error)
+                reachable = False
+                await self._begin_again()
+            except Exception:
+                logger.exception("%s failed; it begins again", self)  # or its partitions would silently stand still
+                await self._begin_again()
+            else:
+                if not asked:
+                    await self._wait_for_work()
+
+    async def _begin_again(self) -> None:
+        self._hang_up()
+        await self._clock.sleep(self._backoff)
 
     async def _ask_once(self) -> bool:
         """Ask what machines want to know, first where to begin, then records; False when none wants anything."""

@@ -154,6 +154,7 @@ class Cluster:
         self.version = 0
         self.isr: list[int] = []
         self.leader = -1
+        self.topic_id = TOPIC_ID if self.ibp.topic_ids else UUID(int=0)
 
     async def start(self, *broker_ids: int) -> None:
         for broker_id in broker_ids:
@@ -191,10 +192,6 @@ class Cluster:
         for broker in self.brokers.values():
             request = UpdateMetadataRequest(live_brokers=brokers, topic_states=topics if self.epoch else [])
             broker.roles.metadata_updated(broker.metadata.update(request))
-
-    @property
-    def topic_id(self) -> UUID:
-        return TOPIC_ID if self.ibp.topic_ids else UUID(int=0)
 
     def elect(self, leader: int, isr: Iterable[int], replicas: Iterable[int] = (1, 2, 3)) -> dict[int, Errors]:
         """A new leader epoch, told to every broker that runs."""
