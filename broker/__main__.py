@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from broker.broker import KafkaServer, StartupFailed
-from broker.config import ConfigError, KafkaConfig
+from broker.config import BROKER_KEY, ConfigError, KafkaConfig
 from broker.host import Host, real_host
 
 USAGE = "Usage: python -m broker server.properties [--override name=value]..."
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for entry in config.unknown:
         where = f"{path}: line {entry.line}" if entry.line else "--override"
         log.warning("%s: unknown setting %s is ignored", where, entry.name)
+    idle = [name for name in config.originals if not BROKER_KEY[name].effect]
+    if idle:
+        log.info("%s: accepted without effect: %s", path, ", ".join(idle))
     return _run(_serve(host, config))
 
 

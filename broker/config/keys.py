@@ -97,6 +97,11 @@ class Key:
         return self.name.replace(".", "_")
 
     @property
+    def documentation(self) -> str:
+        """What DescribeConfigs shows, with a word about settings that do nothing here."""
+        return self.doc if self.effect else f"{self.doc} (Accepted, without effect in this broker.)"
+
+    @property
     def sensitive(self) -> bool:
         return self.kind is Kind.PASSWORD
 

@@ -39,9 +39,9 @@ LOG = (
     Key("log.initial.task.delay.ms", LONG, 30_000, at_least(0), "Wait before the first look at retention."),
     Key("log.cleanup.policy", LIST, ("delete",), each_of("compact", "delete"), "Default of cleanup.policy.", CLUSTER),
     Key("compression.type", STRING, "producer", one_of(*COMPRESSION_TYPES), "Default of compression.type.", CLUSTER),
-    Key("compression.gzip.level", INT, -1, between(-1, 9), "Default of the topic's.", CLUSTER),
-    Key("compression.lz4.level", INT, 9, between(1, 17), "Default of the topic's.", CLUSTER),
-    Key("compression.zstd.level", INT, 3, between(-131072, 22), "Default of the topic's.", CLUSTER),
+    Key("compression.gzip.level", INT, -1, between(-1, 9), "Default of the topic's.", CLUSTER, effect=False),
+    Key("compression.lz4.level", INT, 9, between(1, 17), "Default of the topic's.", CLUSTER, effect=False),
+    Key("compression.zstd.level", INT, 3, between(-131072, 22), "Default of the topic's.", CLUSTER, effect=False),
     Key("log.segment.bytes", INT, 2**30, at_least(14), "Default of segment.bytes.", CLUSTER),
     Key("log.segment.delete.delay.ms", LONG, 60_000, at_least(0), "Default of file.delete.delay.ms.", CLUSTER),
     Key("log.flush.interval.messages", LONG, MAX_LONG, at_least(1), "Default of flush.messages.", CLUSTER),
@@ -50,7 +50,9 @@ LOG = (
     Key("log.index.size.max.bytes", INT, 10_485_760, at_least(4), "Default of segment.index.bytes.", CLUSTER),
     Key("log.local.retention.bytes", LONG, -2, at_least(-2), "Tiered storage only.", CLUSTER, effect=False),
     Key("log.local.retention.ms", LONG, -2, at_least(-2), "Tiered storage only.", CLUSTER, effect=False),
-    Key("log.message.downconversion.enable", BOOLEAN, True, anything(), "Default of the topic's.", CLUSTER),
+    Key(
+        "log.message.downconversion.enable", BOOLEAN, True, anything(), "Default of the topic's.", CLUSTER, effect=False
+    ),
     Key("log.message.format.version", STRING, "3.0-IV1", anything(), "Deprecated by Kafka 3.0.", effect=False),
     Key("log.message.timestamp.after.max.ms", LONG, MAX_LONG, at_least(0), "Default of the topic's.", CLUSTER),
     Key("log.message.timestamp.before.max.ms", LONG, MAX_LONG, at_least(0), "Default of the topic's.", CLUSTER),
@@ -63,7 +65,7 @@ LOG = (
         "Default of message.timestamp.type.",
         CLUSTER,
     ),
-    Key("log.preallocate", BOOLEAN, False, anything(), "Default of preallocate.", CLUSTER),
+    Key("log.preallocate", BOOLEAN, False, anything(), "Default of preallocate.", CLUSTER, effect=False),
     Key("log.retention.bytes", LONG, -1, at_least(-1), "Default of retention.bytes.", CLUSTER),
     Key("log.retention.ms", LONG, None, at_least(-1), "Default of retention.ms.", CLUSTER),
     Key("log.retention.minutes", INT, None, at_least(-1), "The same in minutes, if log.retention.ms is not set."),
@@ -78,17 +80,39 @@ LOG = (
 )
 
 CLEANER = (
-    Key("log.cleaner.enable", BOOLEAN, True, anything(), "Whether compacted topics are compacted."),
+    Key("log.cleaner.enable", BOOLEAN, True, anything(), "Whether compacted topics are compacted.", effect=False),
     Key("log.cleaner.threads", INT, 1, at_least(0), "One worker compacts.", CLUSTER, effect=False),
-    Key("log.cleaner.dedupe.buffer.size", LONG, 134_217_728, at_least(0), "Memory for keys.", CLUSTER),
-    Key("log.cleaner.io.buffer.size", INT, 524_288, at_least(0), "Memory for reading.", CLUSTER),
-    Key("log.cleaner.io.buffer.load.factor", DOUBLE, 0.9, at_least(0), "Share that keys may fill.", CLUSTER),
-    Key("log.cleaner.io.max.bytes.per.second", DOUBLE, MAX_DOUBLE, at_least(0), "Bytes a second.", CLUSTER),
-    Key("log.cleaner.backoff.ms", LONG, 15_000, at_least(0), "Pause when nothing is to be done.", CLUSTER),
-    Key("log.cleaner.delete.retention.ms", LONG, 86_400_000, at_least(0), "Default of delete.retention.ms.", CLUSTER),
+    Key("log.cleaner.dedupe.buffer.size", LONG, 134_217_728, at_least(0), "Memory for keys.", CLUSTER, effect=False),
+    Key("log.cleaner.io.buffer.size", INT, 524_288, at_least(0), "Memory for reading.", CLUSTER, effect=False),
+    Key(
+        "log.cleaner.io.buffer.load.factor",
+        DOUBLE,
+        0.9,
+        at_least(0),
+        "Share that keys may fill.",
+        CLUSTER,
+        effect=False,
+    ),
+    Key(
+        "log.cleaner.io.max.bytes.per.second", DOUBLE, MAX_DOUBLE, at_least(0), "Bytes a second.", CLUSTER, effect=False
+    ),
+    Key(
+        "log.cleaner.backoff.ms", LONG, 15_000, at_least(0), "Pause when nothing is to be done.", CLUSTER, effect=False
+    ),
+    Key(
+        "log.cleaner.delete.retention.ms",
+        LONG,
+        86_400_000,
+        at_least(0),
+        "Default of delete.retention.ms.",
+        CLUSTER,
+        effect=False,
+    ),
     Key("log.cleaner.max.compaction.lag.ms", LONG, MAX_LONG, at_least(1), "Default of max.compaction.lag.ms.", CLUSTER),
     Key("log.cleaner.min.compaction.lag.ms", LONG, 0, at_least(0), "Default of min.compaction.lag.ms.", CLUSTER),
-    Key("log.cleaner.min.cleanable.ratio", DOUBLE, 0.5, between(0, 1), "Default of the topic's.", CLUSTER),
+    Key(
+        "log.cleaner.min.cleanable.ratio", DOUBLE, 0.5, between(0, 1), "Default of the topic's.", CLUSTER, effect=False
+    ),
 )
 
 REPLICATION = (
@@ -102,7 +126,7 @@ REPLICATION = (
     Key("replica.fetch.backoff.ms", INT, 1000, at_least(0), "Pause of a partition after an error."),
     Key("num.replica.fetchers", INT, 1, at_least(1), "Lines to each leader.", CLUSTER),
     Key("replica.high.watermark.checkpoint.interval.ms", LONG, 5000, at_least(0), "How often they are written."),
-    Key("replica.selector.class", CLASS, None, anything(), "Which replica a consumer reads (KIP-392)."),
+    Key("replica.selector.class", CLASS, None, anything(), "Which replica a consumer reads (KIP-392).", effect=False),
     Key("num.replica.alter.log.dirs.threads", INT, None, at_least(1), "One event loop.", effect=False),
     Key("fetch.purgatory.purge.interval.requests", INT, 1000, at_least(0), "Nothing to purge.", effect=False),
     Key("producer.purgatory.purge.interval.requests", INT, 1000, at_least(0), "Nothing to purge.", effect=False),

@@ -30,7 +30,14 @@ IDENTITY = (
     ),
     Key("metric.reporters", LIST, (), anything(), "Java classes; none are loaded.", CLUSTER, effect=False),
     Key("auto.include.jmx.reporter", BOOLEAN, True, anything(), "JMX is Java's.", effect=False),
-    Key("process.roles", LIST, (), Check("nothing: kops runs with ZooKeeper", lambda value: not value), "KRaft only."),
+    Key(
+        "process.roles",
+        LIST,
+        (),
+        Check("nothing: kops runs with ZooKeeper", lambda value: not value),
+        "KRaft only.",
+        effect=False,
+    ),
     Key("unstable.api.versions.enable", BOOLEAN, False, anything(), "None is offered.", effect=False),
 )
 
@@ -40,8 +47,22 @@ ZOOKEEPER = (
     Key("zookeeper.connection.timeout.ms", INT, None, at_least(1), "How long start-up waits for ZooKeeper."),
     Key("zookeeper.set.acl", BOOLEAN, False, anything(), "Whether znodes belong to this broker alone."),
     Key("zookeeper.max.in.flight.requests", INT, 10, at_least(1), "Requests sent to ZooKeeper before a reply."),
-    Key("zookeeper.ssl.client.enable", BOOLEAN, False, Check("false", lambda value: value is False), "TLS."),
-    Key("zookeeper.metadata.migration.enable", BOOLEAN, False, Check("false", lambda value: value is False), "KRaft."),
+    Key(
+        "zookeeper.ssl.client.enable",
+        BOOLEAN,
+        False,
+        Check("false", lambda value: value is False),
+        "TLS.",
+        effect=False,
+    ),
+    Key(
+        "zookeeper.metadata.migration.enable",
+        BOOLEAN,
+        False,
+        Check("false", lambda value: value is False),
+        "KRaft.",
+        effect=False,
+    ),
 )
 
 SOCKETS = (
@@ -60,14 +81,23 @@ SOCKETS = (
     ),
     Key("inter.broker.listener.name", STRING, None, not_empty(), "Listener on which brokers talk to each other."),
     Key("security.inter.broker.protocol", STRING, "PLAINTEXT", one_of(*PROTOCOLS), "Its protocol, if it has no name."),
-    Key("control.plane.listener.name", STRING, None, anything(), "No listener of its own.", effect=False),
+    Key("control.plane.listener.name", STRING, None, anything(), "No listener of its own."),
     Key("early.start.listeners", STRING, None, anything(), "KRaft's.", effect=False),
     Key("num.network.threads", INT, 3, at_least(1), "One event loop serves all.", CLUSTER, effect=False),
     Key("num.io.threads", INT, 8, at_least(1), "One event loop serves all.", CLUSTER, effect=False),
     Key("background.threads", INT, 10, at_least(1), "One event loop serves all.", CLUSTER, effect=False),
-    Key("queued.max.requests", INT, 500, at_least(1), "Requests that wait before sockets are left unread."),
-    Key("queued.max.request.bytes", LONG, -1, at_least(-1), "Their bytes; -1: no bound."),
-    Key("request.timeout.ms", INT, 30_000, at_least(0), "How long this broker waits for an answer of another."),
+    Key(
+        "queued.max.requests", INT, 500, at_least(1), "Requests that wait before sockets are left unread.", effect=False
+    ),
+    Key("queued.max.request.bytes", LONG, -1, at_least(-1), "Their bytes; -1: no bound.", effect=False),
+    Key(
+        "request.timeout.ms",
+        INT,
+        30_000,
+        at_least(0),
+        "How long this broker waits for an answer of another.",
+        effect=False,
+    ),
     Key("socket.send.buffer.bytes", INT, 102_400, at_least(-1), "SO_SNDBUF.", effect=False),
     Key("socket.receive.buffer.bytes", INT, 102_400, at_least(-1), "SO_RCVBUF.", effect=False),
     Key(
@@ -78,8 +108,15 @@ SOCKETS = (
     Key("max.connections", INT, MAX_INT, at_least(0), "Connections of this broker.", CLUSTER),
     Key("max.connections.per.ip", INT, MAX_INT, at_least(0), "Connections from one address.", CLUSTER),
     Key("max.connections.per.ip.overrides", STRING, "", anything(), "address:count, ...", CLUSTER),
-    Key("max.connection.creation.rate", INT, MAX_INT, at_least(0), "New connections a second.", CLUSTER),
-    Key("connection.failed.authentication.delay.ms", INT, 100, at_least(0), "Wait before a failure is told."),
+    Key("max.connection.creation.rate", INT, MAX_INT, at_least(0), "New connections a second.", CLUSTER, effect=False),
+    Key(
+        "connection.failed.authentication.delay.ms",
+        INT,
+        100,
+        at_least(0),
+        "Wait before a failure is told.",
+        effect=False,
+    ),
     Key("message.max.bytes", INT, 1_048_588, at_least(0), "Default of max.message.bytes.", CLUSTER),
     Key("fetch.max.bytes", INT, 57_671_680, at_least(1024), "Most bytes of one fetch."),
     Key("max.incremental.fetch.session.cache.slots", INT, 1000, at_least(0), "Fetch sessions that are kept (KIP-227)."),

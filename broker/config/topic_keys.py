@@ -38,9 +38,19 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "Codec in which batches are kept; producer keeps them as they came.",
         "compression.type",
     ),
-    _key("compression.gzip.level", Kind.INT, -1, between(-1, 9), "Level of gzip.", "compression.gzip.level"),
-    _key("compression.lz4.level", Kind.INT, 9, between(1, 17), "Level of lz4.", "compression.lz4.level"),
-    _key("compression.zstd.level", Kind.INT, 3, between(-131072, 22), "Level of zstd.", "compression.zstd.level"),
+    _key(
+        "compression.gzip.level", Kind.INT, -1, between(-1, 9), "Level of gzip.", "compression.gzip.level", effect=False
+    ),
+    _key("compression.lz4.level", Kind.INT, 9, between(1, 17), "Level of lz4.", "compression.lz4.level", effect=False),
+    _key(
+        "compression.zstd.level",
+        Kind.INT,
+        3,
+        between(-131072, 22),
+        "Level of zstd.",
+        "compression.zstd.level",
+        effect=False,
+    ),
     _key(
         "delete.retention.ms",
         Kind.LONG,
@@ -48,6 +58,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         at_least(0),
         "How long a compacted topic keeps its tombstones.",
         "log.cleaner.delete.retention.ms",
+        effect=False,
     ),
     _key(
         "file.delete.delay.ms",
@@ -80,6 +91,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         (),
         anything(),
         "Replicas (partition:broker, or *) whose fetching is throttled.",
+        effect=False,
     ),
     _key(
         "index.interval.bytes", Kind.INT, 4096, at_least(0), "Bytes between index entries.", "log.index.interval.bytes"
@@ -90,9 +102,26 @@ TOPIC_KEYS: tuple[Key, ...] = (
         (),
         anything(),
         "Replicas (partition:broker, or *) whose serving is throttled.",
+        effect=False,
     ),
-    _key("local.retention.bytes", Kind.LONG, -2, at_least(-2), "Tiered storage only.", "log.local.retention.bytes"),
-    _key("local.retention.ms", Kind.LONG, -2, at_least(-2), "Tiered storage only.", "log.local.retention.ms"),
+    _key(
+        "local.retention.bytes",
+        Kind.LONG,
+        -2,
+        at_least(-2),
+        "Tiered storage only.",
+        "log.local.retention.bytes",
+        effect=False,
+    ),
+    _key(
+        "local.retention.ms",
+        Kind.LONG,
+        -2,
+        at_least(-2),
+        "Tiered storage only.",
+        "log.local.retention.ms",
+        effect=False,
+    ),
     _key(
         "max.compaction.lag.ms",
         Kind.LONG,
@@ -109,6 +138,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         anything(),
         "Whether batches are converted for old consumers.",
         "log.message.downconversion.enable",
+        effect=False,
     ),
     _key(
         "message.format.version",
@@ -117,6 +147,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         anything(),
         "Deprecated by Kafka 3.0; record format v2 is always written.",
         "log.message.format.version",
+        effect=False,
     ),
     _key(
         "message.timestamp.after.max.ms",
@@ -157,6 +188,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         between(0, 1),
         "Share of uncompacted bytes from which a log is compacted.",
         "log.cleaner.min.cleanable.ratio",
+        effect=False,
     ),
     _key(
         "min.compaction.lag.ms",
@@ -174,10 +206,17 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "In-sync replicas without which acks=all is refused.",
         "min.insync.replicas",
     ),
-    _key("preallocate", Kind.BOOLEAN, False, anything(), "Preallocate segment files.", "log.preallocate"),
-    _key("remote.log.copy.disable", Kind.BOOLEAN, False, anything(), "Tiered storage only."),
-    _key("remote.log.delete.on.disable", Kind.BOOLEAN, False, anything(), "Tiered storage only."),
-    _key("remote.storage.enable", Kind.BOOLEAN, False, NEVER, "Tiered storage, which this broker does not have."),
+    _key("preallocate", Kind.BOOLEAN, False, anything(), "Preallocate segment files.", "log.preallocate", effect=False),
+    _key("remote.log.copy.disable", Kind.BOOLEAN, False, anything(), "Tiered storage only.", effect=False),
+    _key("remote.log.delete.on.disable", Kind.BOOLEAN, False, anything(), "Tiered storage only.", effect=False),
+    _key(
+        "remote.storage.enable",
+        Kind.BOOLEAN,
+        False,
+        NEVER,
+        "Tiered storage, which this broker does not have.",
+        effect=False,
+    ),
     _key(
         "retention.bytes",
         Kind.LONG,

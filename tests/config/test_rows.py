@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import typing
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +55,28 @@ def test_a_topic_default_is_that_of_its_broker_synonyms(key: Key) -> None:
     for synonym in key.synonyms:
         assert synonym.name in BROKER_KEY
     assert getattr(KafkaConfig.of().topic_defaults(), key.attribute) == key.default
+
+
+def attributes_that_are_read() -> set[str]:
+    """Every name after a dot in the broker's code, the rows and declarations themselves aside."""
+    root = Path(__file__).resolve().parents[2] / "broker"
+    readers = {"kafka_config.py", "checks.py", "log_config.py"}
+    found: set[str] = set()
+    for path in root.rglob("*.py"):
+        if path.parent.name != "config" or path.name in readers:
+            tree = ast.parse(path.read_text())
+            found |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return found
+
+
+def test_a_setting_is_said_to_act_exactly_when_somebody_reads_it() -> None:
+    read = attributes_that_are_read()
+    topics_act = {key.name: key.attribute in read for key in TOPIC_KEYS}
+    assert {key.name: key.effect for key in TOPIC_KEYS} == topics_act
+    sources: dict[str, list[str]] = {}
+    for key in TOPIC_KEYS:
+        for synonym in key.synonyms:
+            sources.setdefault(synonym.name, []).append(key.name)
+    for key in BROKER_KEYS:
+        acts = key.attribute in read or any(topics_act[name] for name in sources.get(key.name, ()))
+        assert key.effect == acts, f"{key.name}: effect={key.effect}, yet it is {'' if acts else 'not '}read"
