@@ -54,7 +54,7 @@ def _entry(request: DescribeConfigsRequest, described: Described) -> DescribeCon
             if request.include_synonyms
         ],
         config_type=key.kind,
-        documentation=key.doc if request.include_documentation else None,
+        documentation=key.documentation if request.include_documentation else None,
     )
 
 
