@@ -13,6 +13,7 @@ from broker.api.leaders import MOVED, endpoints_of, leader_of
 from broker.api.table import api
 from broker.replication.reads import FetchLimits, PartitionRead
 from broker.wire.errors import ErrorCode
+from broker.wire.hot import Buffer, fetch_reply
 from broker.wire.keys import ApiKey
 from broker.wire.messages.fetch import (
     AbortedTransaction,
@@ -39,7 +40,7 @@ _NO_SESSION_EPOCH: Final = -1
 
 
 @api(ApiKey.FETCH, 4, 17)
-def fetch(ctx: Context, request: FetchRequest) -> FetchResponse | Later:
+def fetch(ctx: Context, request: FetchRequest) -> FetchResponse | list[Buffer] | Later:
     """Read, or wait up to ``max_wait_ms`` for ``min_bytes``. Session errors stand at the top of the reply (KIP-227)."""
     replicas: Replicas = ctx.services.replicas
     version = ctx.version
@@ -78,7 +79,9 @@ def _limits(ctx: Context, request: FetchRequest, replica_id: int) -> FetchLimits
     return FetchLimits(min(request.min_bytes, most), most, request.max_wait_ms / 1000, committed)
 
 
-def _reply(ctx: Context, session: FetchSession, found: list[PartitionRead]) -> FetchResponse:
+def _reply(ctx: Context, session: FetchSession, found: list[PartitionRead]) -> FetchResponse | list[Buffer]:
+    if len(found) == 1 and not (found[0].error or found[0].diverging or found[0].aborted):
+        return _common_reply(ctx, session, found[0])
     response = FetchResponse(session_id=session.session_id)
     last: FetchableTopicResponse | None = None
     name: object = None
@@ -102,6 +105,28 @@ def _reply(ctx: Context, session: FetchSession, found: list[PartitionRead]) -> F
     if session.session_id == 0:
         session.close()
     return response
+
+
+def _common_reply(ctx: Context, session: FetchSession, read: PartitionRead) -> list[Buffer]:
+    """Records of one partition, with nothing more to say: by far the most replies."""
+    reader = read.reader
+    reader.reported(read.high_watermark, read.log_start, 0)
+    frame = fetch_reply(
+        ctx.version,
+        ctx.correlation_id,
+        session.session_id,
+        reader.topic,
+        reader.topic_id,
+        reader.index,
+        0,
+        read.high_watermark,
+        read.last_stable_offset,
+        read.log_start,
+        read.records,
+    )
+    if session.session_id == 0:
+        session.close()
+    return frame
 
 
 def _data(ctx: Context, read: PartitionRead) -> PartitionData:

@@ -17,6 +17,7 @@ from broker.host import LogDirFailed
 from broker.replication.purgatory import WaitingProduce
 from broker.wire import batch as batches
 from broker.wire.errors import ErrorCode, KafkaError
+from broker.wire.hot import produce_reply
 from broker.wire.keys import ApiKey
 from broker.wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -39,7 +40,7 @@ _ADMIN_CLIENT: Final = "__admin_client"
 _ZSTD: Final = 4
 _NAMES_LEADERS: Final = 10
 
-Answer = ProduceResponse | NoReply | Close
+Answer = ProduceResponse | bytes | NoReply | Close
 
 
 @api(ApiKey.PRODUCE, 0, 11)
@@ -60,7 +61,7 @@ class _Produce:
         self._request = request
         self._replicas: Replicas = ctx.services.replicas
         self._response = ProduceResponse()
-        self._waiting = WaitingProduce(self._answer)
+        self._waiting: WaitingProduce | None = None
         self._later: Later | None = None
 
     def begin(self) -> Answer | Later:
@@ -98,7 +99,7 @@ class _Produce:
         except Exception as error:  # noqa: BLE001 - whatever escapes a handler is the dispatcher's to log and answer
             later.fail(error)
             return
-        later.on_drop = self._waiting.drop
+        later.on_drop = self._waiting.drop if self._waiting is not None else None
         answer_now = self._end()
         if answer_now is not later:
             later.complete(answer_now)
@@ -118,6 +119,7 @@ class _Produce:
             answer.error_code = int(ErrorCode.KAFKA_STORAGE_ERROR)
         else:
             self._appended(appended, answer)
+        data.records = None  # lets go of the connection's buffer, which is not used again while someone looks at it
 
     def _checked(self, topic: str, data: PartitionProduceData) -> batches.Buffer:
         """What the request's version allows (facts C.7). Raises KafkaError."""
@@ -144,12 +146,16 @@ class _Produce:
         answer.log_append_time_ms = info.log_append_time
         answer.log_start_offset = info.log_start_offset
         if self._request.acks == ALL:
+            if self._waiting is None:
+                self._waiting = WaitingProduce(self._answer)
             self._waiting.wait_for(hosted.acks, info.last_offset + 1, answer)
 
     def _end(self) -> Answer | Later:
         """Everything is appended: answer, or wait for the high watermark."""
         if self._request.acks == 0:
             return self._without_reply()
+        if self._waiting is None:
+            return self._named()
         self._waiting.release()
         if not self._waiting.is_waiting:
             return self._named()
@@ -163,9 +169,22 @@ class _Produce:
         if self._later is not None:
             self._later.complete(self._named())
 
-    def _named(self) -> ProduceResponse:
+    def _named(self) -> ProduceResponse | bytes:
         """The response, with the new leaders of what moved (KIP-951)."""
         response = self._response
+        if len(response.responses) == 1 and len(response.responses[0].partition_responses) == 1:
+            [topic], [only] = response.responses, response.responses[0].partition_responses
+            if not only.error_code:
+                return produce_reply(
+                    self._ctx.version,
+                    self._ctx.correlation_id,
+                    topic.name,
+                    only.index,
+                    0,
+                    only.base_offset,
+                    only.log_append_time_ms,
+                    only.log_start_offset,
+                )
         if self._ctx.version < _NAMES_LEADERS:
             return response
         moved = []
