@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -84,3 +85,31 @@ async def test_a_killed_leader_costs_an_idempotent_producer_nothing(cluster: Clu
     finally:
         await producing
     assert await asyncio.to_thread(client.read, at, "orders", len(values)) == values
+
+
+async def kcat(*arguments: str, given: bytes = b"") -> bytes:
+    """Its standard output."""
+    process = await asyncio.create_subprocess_exec(
+        "kcat",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(given), 60)
+    assert process.returncode == 0, errors.decode()
+    return output
+
+
+@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed")
+async def test_kcat_lists_produces_and_consumes(cluster: Cluster) -> None:
+    at = servers(cluster)
+    await cluster.create("orders", [[0, 1, 2]])
+    written = b"".join(line + b"\n" for line in lines("kcat", 1000))
+    for codec in ("none", "gzip", "snappy", "lz4"):
+        await kcat("-P", "-b", at, "-t", "orders", "-p", "0", "-z", codec, "-X", "acks=all", given=written)
+    read = await kcat("-C", "-b", at, "-t", "orders", "-p", "0", "-o", "beginning", "-e", "-q")
+    assert read == written * 4
+    listed = await kcat("-L", "-b", at)
+    assert b'topic "orders" with 1 partitions' in listed
+    assert b"partition 0, leader 0, replicas: 0,1,2, isrs: 0,1,2" in listed
