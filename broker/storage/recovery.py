@@ -58,9 +58,9 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
     if known.clean and recovery_point == known.recovery_point:
         yield from _end_after_clean_stop(log, names)
     else:
-        yield from _recover(log, recovery_point)
+        yield from _recover(log, recovery_point, names)
     _settle_offsets(log, known, now_ms)
-    _remove_stray_snapshots(log, names)
+    _remove_stray_snapshots(log)
     yield from replay_producers(log, now_ms, known.producer_expiration_ms)
     if checkpoints.PARTITION_METADATA in names:
         log.topic_id = checkpoints.read_topic_id(log.dir.files, log.directory)
@@ -239,7 +239,7 @@ def _walk_to_end(segment: Segment) -> int:
     return end
 
 
-def _recover(log: Log, recovery_point: int) -> Iterator[None]:
+def _recover(log: Log, recovery_point: int, names: list[str]) -> Iterator[None]:
     """Check every segment from the one that holds the recovery point on; cut at the first bad byte.
 
     Those before were synced, but a truncation may have cut into them since and not have reached the disk whole; where
@@ -248,7 +248,10 @@ def _recover(log: Log, recovery_point: int) -> Iterator[None]:
     log.log_end_offset = log.segments[0].base if log.segments else 0
     first = max((index for index, each in enumerate(log.segments) if each.base <= recovery_point), default=0)
     first = next((index for index in range(first) if not _looks_sound(log, index)), first)
-    log.leader_epochs.truncate_from_end(log.segments[first].base if log.segments else 0)
+    trusted = log.segments[first].base if log.segments else 0
+    log.leader_epochs.truncate_from_end(trusted)
+    for name in [name for name in names if name.endswith(SNAPSHOT) and _base(name) > trusted]:
+        log.dir.files.unlink(f"{log.directory}/{name}")  # perhaps of offsets that were truncated and written anew
     for index in range(first, len(log.segments)):
         segment = log.segments[index]
         if (yield from _recover_segment(log, segment)):
@@ -342,12 +345,13 @@ def _settle_offsets(log: Log, known: Checkpointed, now_ms: int) -> None:
     log.high_watermark = min(max(known.high_watermark, log.log_start_offset), log.log_end_offset)
 
 
-def _remove_stray_snapshots(log: Log, names: list[str]) -> None:
+def _remove_stray_snapshots(log: Log) -> None:
     """Snapshots that belong to no segment go, save the newest (a clean stop's)."""
+    names = log.dir.files.listdir(log.directory)
     offsets = sorted(_base(name) for name in names if name.endswith(SNAPSHOT))
     bases = {segment.base for segment in log.segments}
     for offset in offsets[:-1]:
-        if offset not in bases and log.dir.files.stat(log.producers.snapshot_path(offset)) is not None:
+        if offset not in bases:
             log.dir.files.unlink(log.producers.snapshot_path(offset))
 
 

@@ -103,14 +103,15 @@ class Story:
                 assert log.log_end_offset >= self.flushed[number]
             else:
                 assert log.log_end_offset == self.acknowledged[number]
-            whole = contents(log)
+            whole, kept = contents(log), {}
             for at, head in batches.headers(whole):
                 found = whole[at : at + head.size]
                 if head.base_offset < self.flushed[number] or not self.after_power_loss:
                     assert self.sent[number][head.base_offset] == found
                 # a truncation is not synced: after a power loss what was cut may be there again
                 assert (head.base_offset, found) in self.history[number]
-                self.sent[number][head.base_offset] = found
+                kept[head.base_offset] = found
+            self.sent[number] = kept
             self.forget_from(number, log.log_end_offset)
             self.acknowledged[number] = log.log_end_offset
             known = log.producers.producers.get(7)
