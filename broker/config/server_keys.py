@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from broker.config.keys import MAX_INT, Check, Key, Kind, Update, anything, at_least, between, not_empty, one_of
 
 BOOLEAN, STRING, INT, LONG = Kind.BOOLEAN, Kind.STRING, Kind.INT, Kind.LONG
@@ -14,6 +16,12 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 def _interbroker_protocol() -> Check:
     """Two sets of inter-broker versions are implemented (facts C.2); every other is refused."""
     return Check("3.9 (or 3.9-IV0) and 2.6 (or 2.6-IV0)", lambda text: text.split("-IV")[0] in ("3.9", "2.6"))
+
+
+def _counts() -> Check:
+    """A list of addresses, IPv6 ones in brackets or not, each with a count."""
+    entry = r"\s*[^,]+:\d+\s*"
+    return Check("address:count,address:count", lambda text: re.fullmatch(rf"({entry}(,{entry})*)?", text) is not None)
 
 
 IDENTITY = (
@@ -107,7 +115,7 @@ SOCKETS = (
     Key("connections.max.idle.ms", LONG, 600_000, anything(), "Idle connections are closed after this time."),
     Key("max.connections", INT, MAX_INT, at_least(0), "Connections of this broker.", CLUSTER),
     Key("max.connections.per.ip", INT, MAX_INT, at_least(0), "Connections from one address.", CLUSTER),
-    Key("max.connections.per.ip.overrides", STRING, "", anything(), "address:count, ...", CLUSTER),
+    Key("max.connections.per.ip.overrides", STRING, "", _counts(), "Other counts for some addresses.", CLUSTER),
     Key("max.connection.creation.rate", INT, MAX_INT, at_least(0), "New connections a second.", CLUSTER, effect=False),
     Key(
         "connection.failed.authentication.delay.ms",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from broker.network.connection import Connection
@@ -31,13 +31,13 @@ class Limits:
     """Taken from the settings at each connection, so that changes of settings count at once."""
 
     config: KafkaConfig
-    per_ip: dict[str, int] = field(default_factory=dict)
 
     def refusal(self, client_host: str, total: int, from_host: int) -> str | None:
         """Why a connection cannot stay, given how many there are with it."""
         if total > self.config.max_connections:
             return f"max.connections={self.config.max_connections} is reached"
-        most = self.per_ip.get(client_host, self.config.max_connections_per_ip)
+        overrides = parse_overrides(self.config.max_connections_per_ip_overrides)
+        most = overrides.get(client_host, self.config.max_connections_per_ip)
         if from_host > most:
             return f"max.connections.per.ip={most} is reached for {client_host}"
         return None
@@ -50,7 +50,7 @@ class SocketServer:
         self._host = host
         self._config = config
         self._dispatcher = dispatcher
-        self._limits = Limits(config, parse_overrides(config.max_connections_per_ip_overrides))
+        self._limits = Limits(config)
         self._listeners: dict[str, Listener] = {}
         self._connections: dict[Connection, None] = {}
         self._by_host: dict[str, int] = {}
@@ -131,17 +131,17 @@ class SocketServer:
             listener.close()
 
     def close(self) -> None:
-        """End every connection at once."""
+        """End every connection, once the replies that were made are out."""
         self.stop_accepting()
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in self.connections:
-            connection.abort()
+            connection.close()
         self._dispatcher.stop()
 
 
 def parse_overrides(text: str) -> dict[str, int]:
-    """``max.connections.per.ip.overrides``: ``host:count,...``. Raises ValueError for a count that is none."""
+    """``max.connections.per.ip.overrides``: ``address:count,...``, as the settings have checked."""
     found = {}
     for entry in filter(None, (part.strip() for part in text.split(","))):
         host, _, count = entry.rpartition(":")

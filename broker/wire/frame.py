@@ -41,7 +41,10 @@ class FrameBuffer:
         buffer, start, end = self._buffer, self._start, self._end
         if start == end:
             return memoryview(self._renewed() if end else buffer)
-        wanted = 4 + _SIZE.unpack_from(buffer, start)[0] if end - start >= 4 else _ROOM
+        held = end - start
+        wanted = 4 + _SIZE.unpack_from(buffer, start)[0] if held >= 4 else _ROOM
+        if wanted <= held:  # a frame waits to be taken, and more was under way
+            wanted = held + _ROOM
         if start + wanted > len(buffer) and (start or end == len(buffer)):
             self._move(wanted)
             buffer, start, end = self._buffer, self._start, self._end
@@ -62,7 +65,9 @@ class FrameBuffer:
         """Bring the partial frame to the front; to a larger buffer where this one is full, or still looked at."""
         buffer, partial = self._buffer, self._buffer[self._start : self._end]
         size = len(buffer)
-        if len(partial) >= size // 2 and wanted > size:
+        if self._end == size < _LARGE:
+            size *= 2
+        elif len(partial) >= size // 2 and wanted > size:
             size = max(min(wanted, size * 2), len(partial) + _ROOM)
         if size != len(buffer) or _is_viewed(buffer):
             self._buffer = buffer = bytearray(size)

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from broker.api.context import Context, Later
+from broker.config import ConfigError, KafkaConfig
 from broker.network.listener import parse_overrides
 from broker.wire.keys import ApiKey
 from broker.wire.messages.metadata import MetadataRequest, MetadataResponse
@@ -37,6 +38,12 @@ async def test_connections_above_the_limit_of_the_broker_are_closed() -> None:
         first, second = await there.client(), await there.client()
         assert (await first.call(ApiKey.METADATA, 9, MetadataRequest())).controller_id == 1
         assert await second.at_end()
+
+
+def test_overrides_that_are_no_counts_are_refused_at_start() -> None:
+    assert KafkaConfig.of(max_connections_per_ip_overrides="10.0.0.1:5, [::1]:3").max_connections_per_ip_overrides
+    with pytest.raises(ConfigError, match="address:count"):
+        KafkaConfig.parse({"zookeeper.connect": "z:1", "max.connections.per.ip.overrides": "10.0.0.1=5"})
 
 
 async def test_an_address_may_have_a_limit_of_its_own() -> None:

@@ -104,6 +104,18 @@ def test_a_buffer_is_used_again_when_nobody_looks_at_it_any_more() -> None:
     assert len(addresses) == 1
 
 
+@pytest.mark.parametrize("size", [10, 5_000, 100_000])
+def test_bytes_that_arrive_while_frames_wait_are_kept(size: int) -> None:
+    payloads = [bytes([number]) * size for number in range(8)]
+    stream = memoryview(b"".join(map(frame, payloads)))
+    buffer = FrameBuffer(LIMIT)
+    while stream:
+        taken_in = feed(buffer, bytes(stream[:30_000]))
+        assert taken_in
+        stream = stream[taken_in:]
+    assert taken(buffer) == payloads
+
+
 def test_a_quiet_connection_gives_its_memory_back() -> None:
     buffer = FrameBuffer(LIMIT)
     data = memoryview(frame(bytes(1_000_000)))
