@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from broker.admin.auto_creation import OFFSETS_TOPIC, AutoTopicCreation
@@ -20,7 +20,6 @@ from broker.api.families import FAMILIES
 from broker.api.metadata import ReplyCache
 from broker.api.table import Table
 from broker.cluster.controlled_shutdown import ControlledShutdown
-from broker.cluster.dynamic_config import DynamicConfig
 from broker.cluster.ibp import Ibp
 from broker.cluster.identity import WrongIdentity, check_cluster_id, decide_broker_id
 from broker.cluster.metadata_cache import MetadataCache
@@ -32,7 +31,7 @@ from broker.cluster.registration import (
     make_skeleton,
     read_or_create_cluster_id,
 )
-from broker.config import EndPoint, KafkaConfig, LogConfig
+from broker.config import EndPoint, KafkaConfig
 from broker.controller.driver import Controller
 from broker.coordinator.groups import GroupCoordinator
 from broker.coordinator.internal_topic import InternalTopicShards
@@ -45,6 +44,7 @@ from broker.replication.hosted import HostedPartition
 from broker.replication.replicas import Replicas
 from broker.replication.role_changes import RoleChanges
 from broker.replication.zookeeper_isr import ZooKeeperChanges
+from broker.settings import Settings
 from broker.storage.logdirs import LogDirs
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
@@ -55,7 +55,6 @@ log = logging.getLogger("kafka.server.KafkaServer")
 SESSION_FILE = "zookeeper.session"
 REGISTER_AGAIN_SECONDS = 1.0
 STOP_SECONDS = 30.0
-SETTINGS_SECONDS = 5.0
 
 
 class StartupFailed(Exception):
@@ -105,6 +104,7 @@ class KafkaServer:
                 f"ZooKeeper at {self.config.zookeeper_connect} cannot be used: {error}",
                 "Start ZooKeeper, or correct zookeeper.connect; then start the broker again.",
             ) from error
+        self.settings.controller = self.controller
         self._serve()
         log.info("[KafkaServer id=%d] started", self.config.broker_id)
 
@@ -119,15 +119,18 @@ class KafkaServer:
     async def _join_zookeeper(self) -> None:
         """Step 2: a session, the skeleton, the cluster's id and this broker's own."""
         config = self.config
-        self.zk = ZooKeeperClient(
-            self.host,
-            config.zookeeper_connect,
-            session_timeout_ms=config.zookeeper_session_timeout_ms,
-            connection_timeout_ms=config.zookeeper_connection_timeout_ms,
-            max_in_flight=config.zookeeper_max_in_flight_requests,
-            secure_acl=config.zookeeper_set_acl,
-            session_file=f"{self.logdirs.live_dirs[0]}/{SESSION_FILE}",
-        )
+        try:
+            self.zk = ZooKeeperClient(
+                self.host,
+                config.zookeeper_connect,
+                session_timeout_ms=config.zookeeper_session_timeout_ms,
+                connection_timeout_ms=config.zookeeper_connection_timeout_ms,
+                max_in_flight=config.zookeeper_max_in_flight_requests,
+                secure_acl=config.zookeeper_set_acl,
+                session_file=f"{self.logdirs.live_dirs[0]}/{SESSION_FILE}",
+            )
+        except ValueError as error:
+            raise StartupFailed(str(error), "Correct zookeeper.connect; then start the broker again.") from error
         self._stops.append(self._close_peers)
         await self.zk.start()
         self._stops.append(self.zk.close)
@@ -143,14 +146,17 @@ class KafkaServer:
 
     async def _load_logs(self) -> None:
         """Step 3: with the settings of their topics, dynamic ones of this broker included."""
-        self.dynamic_config = DynamicConfig(
-            self.zk, self.host.clock, self.config.broker_id, self._on_topic_settings, self._on_broker_settings
-        )
-        await self.dynamic_config.load_all_topics()
-        await self.logdirs.load(self._log_config)
+        self.settings = Settings(self.config, self.zk, self.host.clock, self.logdirs, self._spawn)
+        await self.settings.dynamic.load_all_topics()
+        try:
+            await self.logdirs.load(self.settings.log_config)
+        except ValueError as error:
+            raise StartupFailed(
+                str(error), "Correct log.dirs or what is in them; then start the broker again."
+            ) from error
         self._stops.append(self.logdirs.stop)
-        await self.dynamic_config.start()
-        self._stops.append(self.dynamic_config.stop)
+        await self.settings.dynamic.start()
+        self._stops.append(self.settings.dynamic.stop)
 
     def _wire(self) -> None:
         """Step 4: the parts, and what must go upward between them."""
@@ -162,10 +168,10 @@ class KafkaServer:
         self._wire_admin()
         services.logdirs, services.replicas, services.metadata = self.logdirs, self.replicas, self.metadata
         services.controller, services.zk, services.peers = self.controller, self.zk, self.peers
-        services.dynamic_config = self.dynamic_config
+        services.dynamic_config = self.settings.dynamic
         services.metadata_replies = ReplyCache(self.metadata)
         services.broker_epoch = self._broker_epoch
-        services.load_topic_settings = self._load_topic_settings
+        services.load_topic_settings = self.settings.load_topics
         self.zk.subscribe(established=self._on_session_established)
 
     def _wire_replication(self) -> None:
@@ -177,9 +183,10 @@ class KafkaServer:
             self.logdirs,
             self.metadata,
             self.peers,
-            self._log_config,
+            self.settings.log_config,
             broker_epoch=self._broker_epoch,
             on_dir_failed=self._tell_controller_of,
+            on_dropped=self._on_dropped,
         )
         self._stops.append(self.replicas.stop)
         perform = self.replicas.perform
@@ -192,7 +199,7 @@ class KafkaServer:
             changes = ZooKeeperChanges(self.zk, host.clock, config.broker_id, perform)
         self.replicas.isr_changes = changes
         self._stops.append(changes.stop)
-        self.services.role_changes = RoleChanges(self.replicas, self._on_roles_changed)
+        self.services.role_changes = RoleChanges(self.replicas, self._on_roles_changed, self._on_topics_removed)
 
         if self.ibp.allocates_producer_ids:
             blocks = from_controller(config, self.ibp, self.peers, self.metadata, self._broker_epoch)
@@ -220,7 +227,7 @@ class KafkaServer:
         config, services = self.config, self.services
         topics = TopicAdmin(self.zk, self.metadata, config, self.host.dice, topic_ids=self.ibp.topic_ids)
         services.admin = topics
-        services.config_admin = ConfigAdmin(self.zk, self.metadata, config, self.dynamic_config)
+        services.config_admin = ConfigAdmin(self.zk, self.metadata, config, self.settings.dynamic)
         services.auto_creation = AutoTopicCreation(config, self.metadata, topics.create_automatically)
         self._stops.append(self._close_auto_creation)
 
@@ -342,7 +349,7 @@ class KafkaServer:
             except ZkError as error:
                 log.warning("registration in a new session: %s; trying again", error)
                 await self.host.clock.sleep(REGISTER_AGAIN_SECONDS)
-        self.dynamic_config.rescan()
+        self.settings.dynamic.rescan()
         self.controller.on_session_established()
 
     def _on_roles_changed(self, leaders: list[HostedPartition], followers: list[HostedPartition]) -> None:
@@ -354,48 +361,14 @@ class KafkaServer:
             if hosted.topic == OFFSETS_TOPIC:
                 self.groups.resign(hosted.index, hosted.partition.leader_epoch)
 
-    def _log_config(self, topic: str) -> LogConfig:
-        return self.dynamic_config.log_config(topic, self.config.topic_defaults())
+    def _on_dropped(self, hosted: HostedPartition) -> None:
+        """Deleted, moved elsewhere, or its disk failed."""
+        if hosted.topic == OFFSETS_TOPIC:
+            self.groups.resign(hosted.index, None)
 
-    async def _load_topic_settings(self, topics: Iterable[str]) -> None:
-        """Before logs of new topics are made: nobody is notified of the settings that a topic is created with.
-
-        Raises nothing: a broker that is cut off from ZooKeeper leads with defaults, and reads the settings later.
-        """
-        new = list(dict.fromkeys(topics))
-        if not new:
-            return
-        try:
-            async with asyncio.timeout(SETTINGS_SECONDS):
-                await self.dynamic_config.load_topics(new)
-        except (ZkError, TimeoutError) as error:
-            log.warning("settings of %s are not known yet: %s", ", ".join(new), error)
-            self._spawn(self._load_late(new), "topic settings")
-
-    async def _load_late(self, topics: list[str]) -> None:
-        while True:
-            await self.host.clock.sleep(SETTINGS_SECONDS)
-            try:
-                await self.dynamic_config.load_topics(topics)
-                break
-            except ZkError as error:
-                log.warning("settings of %s: %s; trying again", ", ".join(topics), error)
-        for topic in topics:
-            self._on_topic_settings(topic, self.dynamic_config.topic_settings(topic))
-
-    def _on_topic_settings(self, topic: str, settings: Mapping[str, str]) -> None:
-        self.logdirs.update_config(topic, self._log_config(topic))
-        if self._running and settings.get("unclean.leader.election.enable", "").strip().lower() == "true":
-            self.controller.unclean_election_enabled(topic)
-
-    def _on_broker_settings(self, default: Mapping[str, str], own: Mapping[str, str]) -> None:
-        changed = self.config.reconfigure({**default, **own})
-        if changed:
-            log.info("settings changed: %s", ", ".join(sorted(changed)))
-            if self._running and self.config.unclean_leader_election_enable:
-                self.controller.unclean_election_enabled(None)
-            for topic in dict.fromkeys(each.topic for each in self.logdirs.logs()):
-                self.logdirs.update_config(topic, self._log_config(topic))
+    def _on_topics_removed(self, topics: tuple[str, ...]) -> None:
+        self.groups.topics_deleted(frozenset(topics))
+        self.settings.forget_topics(topics)
 
     def _on_dir_failed(self, directory: str, partitions: list[tuple[str, int]]) -> None:
         """Replicas let go of what was there, and then tell. A directory may fail before there are replicas."""

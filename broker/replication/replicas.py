@@ -75,6 +75,7 @@ class Replicas:
         config_of: Callable[[str], LogConfig],
         broker_epoch: Callable[[], int] = lambda: -1,
         on_dir_failed: Callable[[str], None] = lambda directory: None,
+        on_dropped: Callable[[HostedPartition], None] = lambda hosted: None,
     ) -> None:
         self.config = config
         self.host = host
@@ -89,6 +90,7 @@ class Replicas:
         self.sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, host.dice.random, self.wake)
         self.fetchers = Fetchers(config, ibp, host.clock, peers, metadata, broker_epoch, self.perform)
         self._on_dir_failed = on_dir_failed
+        self._on_dropped = on_dropped
         self._rules = Rules(config.broker_id, self.lag, ibp.high_watermark_gate, metadata.is_alive)
         self._hosted: dict[tuple[str, int], HostedPartition] = {}
         self._names: dict[UUID, str] = {}  # LeaderAndIsr comes before UpdateMetadata, and followers fetch at once
@@ -244,6 +246,7 @@ class Replicas:
         if hosted is not None:
             hosted.partition.stop()
             hosted.fail_waiters(error)
+            self._on_dropped(hosted)
             if hosted.topic_id is not None and not any(each.topic == topic for each in self._hosted.values()):
                 self._names.pop(hosted.topic_id, None)
 

@@ -56,10 +56,13 @@ def _ignore(leaders: list[HostedPartition], followers: list[HostedPartition]) ->
 
 @dataclass(slots=True)
 class RoleChanges:
-    """``on_roles_changed(leaders, followers)``: for the coordinators, once all roles of a request have changed."""
+    """For the coordinators: ``on_roles_changed(leaders, followers)`` once all roles of a request have changed,
+    ``on_topics_removed(topics)`` when the controller said that they are no more.
+    """
 
     replicas: Replicas
     on_roles_changed: Callable[[list[HostedPartition], list[HostedPartition]], None] = field(default=_ignore)
+    on_topics_removed: Callable[[tuple[str, ...]], None] = field(default=lambda topics: None)
 
     def become_leader_or_follower(self, request: LeaderAndIsrRequest) -> Errors:
         """Apply a LeaderAndIsr; an error code for each partition.
@@ -173,6 +176,8 @@ class RoleChanges:
 
     def metadata_updated(self, delta: Delta) -> None:
         """UpdateMetadata came: begin to fetch from leaders that are alive now and were not known to be."""
+        if delta.removed_topics:
+            self.on_topics_removed(delta.removed_topics)
         if not delta.brokers_changed:
             return
         for hosted in self.replicas.all():
