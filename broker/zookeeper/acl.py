@@ -89,7 +89,7 @@ def _is_valid(acl: Acl) -> bool:
     if acl.scheme == "world":
         return acl.id == "anyone"
     if acl.scheme == "digest":
-        return acl.id.count(":") == 1 and all(acl.id.split(":"))
+        return acl.id.count(":") == 1 and not acl.id.endswith(":")
     if acl.scheme == "ip":
         try:
             ipaddress.ip_network(acl.id, strict=False)

@@ -85,7 +85,7 @@ class Dispatch:
             OpCode.ADD_WATCH: self._add_watch,
             OpCode.SET_WATCHES: self._set_watches,
             OpCode.SET_WATCHES2: self._set_watches,
-            OpCode.SASL: lambda connection, request: SaslMessage(b"").encode(),
+            OpCode.SASL: lambda connection, request: SaslMessage(None).encode(),
             OpCode.GET_EPHEMERALS: self._get_ephemerals,
             OpCode.GET_ALL_CHILDREN_NUMBER: self._get_all_children_number,
             OpCode.WHO_AM_I: self._who_am_i,
@@ -250,6 +250,8 @@ class Dispatch:
 
     def _exists(self, connection: Connection, request: Record) -> bytes:
         path, watch = cast("PathWatch", request)
+        if "\0" in path:
+            raise Refused(Code.BAD_ARGUMENTS)
         if watch and is_valid(path or "/"):
             self.watches.data.add(path or "/", connection, STANDARD)
         return self.processor.stat(path)

@@ -87,6 +87,13 @@ class Reader:
         raw = self.buffer()
         return raw.decode("utf-8", "replace") if raw else ""
 
+    def path(self) -> str:
+        """A string that must not be null."""
+        raw = self.buffer()
+        if raw is None:
+            raise JuteError("null path")
+        return raw.decode("utf-8", "replace")
+
     def vector(self, item: Callable[[], T]) -> list[T] | None:
         """``count`` times ``item()``; None where the count is -1."""
         count = self.int32()

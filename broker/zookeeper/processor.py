@@ -192,7 +192,8 @@ class Processor:
     def _prepare_create(
         self, opcode: int, request: CreateRequest | CreateTtlRequest, identities: Sequence[Identity]
     ) -> tuple[int, Txn]:
-        path, flags = request.path, request.flags
+        path = request.path
+        flags = _CONTAINER_FLAG if opcode == OpCode.CREATE_CONTAINER else request.flags
         ttl = self._checked_flags(opcode, request)
         if "/" not in path or "\0" in path:
             raise Refused(Code.BAD_ARGUMENTS)

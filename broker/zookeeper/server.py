@@ -27,6 +27,7 @@ from broker.zookeeper.watches import Watches
 
 _SESSIONLESS_SECONDS = 10.0
 _SWEEP_SECONDS = 2.0
+_STALL_SECONDS = 0.25
 _KEY = "session.key"
 
 
@@ -84,8 +85,9 @@ class ZooKeeperServer:
     async def start(self) -> None:
         """Recover, then listen. Raises DataDamaged, OSError (disk, port in use), BlockingIOError (directory in use)."""
         files, config = self.host.files, self.config
-        for directory in (config.snap_dir, config.log_dir):
+        for directory in dict.fromkeys((config.snap_dir, config.log_dir)):
             files.mkdir(directory)
+            await files.fsync_dir(os.path.dirname(directory))
         self._lock = files.lock(os.path.join(config.data_dir, ".lock"))
         key = await self._session_key()
         found = recover(files, config.snap_dir, config.log_dir)
@@ -314,7 +316,10 @@ class ZooKeeperServer:
             due = self.sessions.next_deadline()
             now = self.clock.monotonic()
             longest = min(self.config.tick_time / 1000, 0.05 + self.config.min_timeout_ms / 4000)
-            await self.clock.sleep(longest if due is None else min(longest, max(0.001, due - now)))
+            pause = longest if due is None else min(longest, max(0.001, due - now))
+            await self.clock.sleep(pause)
+            if self.clock.monotonic() - now > pause + _STALL_SECONDS:
+                await self.clock.sleep(_STALL_SECONDS)  # we were stopped: first hear what clients sent meanwhile
             for session_id in self.sessions.due(self.clock.monotonic()):
                 self.log.info("session 0x%x expired", session_id)
                 owner = self.owners.get(session_id)

@@ -22,7 +22,7 @@ _SESSION = Struct(">qi")
 _NODE = Struct(">qqqqqiiiqq")
 _LONG = Struct(">q")
 _OPEN_ID = -1
-_SLICE = 200
+_SLICE, _SLICE_BYTES = 200, 256 * 1024
 
 
 class SnapshotDamaged(Exception):
@@ -55,6 +55,7 @@ def write_slices(tree: Tree) -> Iterator[bytes]:
 
 def _node_slices(tree: Tree, ids: dict[Acls, int], taken_at: int) -> Iterator[bytes]:
     parts: list[bytes] = []
+    size = 0
     todo = ["/"]
     while todo:
         path = todo.pop()
@@ -76,10 +77,12 @@ def _node_slices(tree: Tree, ids: dict[Acls, int], taken_at: int) -> Iterator[by
             node.owner,
             node.pzxid,
         )
-        parts.append(pack_string("" if path == "/" else path) + pack_buffer(node.data) + stat)
-        if len(parts) == _SLICE:
+        part = pack_string("" if path == "/" else path) + pack_buffer(node.data) + stat
+        parts.append(part)
+        size += len(part)
+        if len(parts) == _SLICE or size >= _SLICE_BYTES:
             yield b"".join(parts)
-            parts = []
+            parts, size = [], 0
     yield b"".join(parts)
 
 

@@ -129,7 +129,7 @@ class Tree:
         for path in ("/zookeeper", QUOTA, CONFIG):
             self.nodes[path] = Node(b"", OPEN_ACL, 0, 0, 0)
             self._adopt(path)
-        self.nodes[CONFIG].acl = (Acl(1, "world", "anyone"),)
+        self.nodes[CONFIG].acl, self.nodes[CONFIG].aversion = (Acl(1, "world", "anyone"),), -1
 
     def apply(self, header: TxnHeader, txn: Txn) -> list[Change]:
         """Perform a transaction and return its changes in the order in which watchers hear of them."""

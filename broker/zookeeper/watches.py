@@ -104,19 +104,19 @@ class Watches(Generic[W]):
 
     def check(self, path: str, watcher: W, kind: int, *, remove: bool) -> Code:
         """checkWatches and removeWatches: NO_WATCHER where there is none of ``kind``."""
+        tables = {
+            CHILDREN: ((self.child, _ANY), (self.data, RECURSIVE)),
+            DATA: ((self.data, _ANY),),
+            ANY: ((self.child, _ANY), (self.data, _ANY)),
+        }.get(kind)
+        if tables is None:
+            return Code.MARSHALLING_ERROR
         found = False
-        for table, wanted, kinds in (
-            (self.child, CHILDREN, STANDARD),
-            (self.data, DATA, STANDARD),
-            (self.child, ANY, _ANY),
-            (self.data, ANY, _ANY),
-        ):
-            if kind == wanted and table.kinds(path, watcher) & kinds:
+        for table, kinds in tables:
+            if table.kinds(path, watcher) & kinds:
                 found = True
                 if remove:
                     table.remove(path, watcher, kinds)
-        if kind not in (CHILDREN, DATA, ANY):
-            return Code.MARSHALLING_ERROR
         return Code.OK if found else Code.NO_WATCHER
 
     def forget(self, watcher: W) -> None:

@@ -37,7 +37,7 @@ class CreateRequest(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> CreateRequest:
-        return cls(reader.text(), reader.buffer(), read_acls(reader), reader.int32())
+        return cls(reader.path(), reader.buffer(), read_acls(reader), reader.int32())
 
 
 class CreateTtlRequest(NamedTuple):
@@ -54,7 +54,7 @@ class CreateTtlRequest(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> CreateTtlRequest:
-        return cls(reader.text(), reader.buffer(), read_acls(reader), reader.int32(), reader.int64())
+        return cls(reader.path(), reader.buffer(), read_acls(reader), reader.int32(), reader.int64())
 
 
 class PathVersion(NamedTuple):
@@ -68,7 +68,7 @@ class PathVersion(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> PathVersion:
-        return cls(reader.text(), reader.int32())
+        return cls(reader.path(), reader.int32())
 
 
 class PathWatch(NamedTuple):
@@ -82,7 +82,7 @@ class PathWatch(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> PathWatch:
-        return cls(reader.text(), reader.boolean())
+        return cls(reader.path(), reader.boolean())
 
 
 class PathOnly(NamedTuple):
@@ -108,7 +108,7 @@ class SetDataRequest(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> SetDataRequest:
-        return cls(reader.text(), reader.buffer(), reader.int32())
+        return cls(reader.path(), reader.buffer(), reader.int32())
 
 
 class SetAclRequest(NamedTuple):
@@ -123,7 +123,7 @@ class SetAclRequest(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> SetAclRequest:
-        return cls(reader.text(), read_acls(reader), reader.int32())
+        return cls(reader.path(), read_acls(reader), reader.int32())
 
 
 class AuthRequest(NamedTuple):
@@ -177,7 +177,7 @@ class PathMode(NamedTuple):
 
     @classmethod
     def decode(cls, reader: Reader) -> PathMode:
-        return cls(reader.text(), reader.int32())
+        return cls(reader.path(), reader.int32())
 
 
 class ReconfigRequest(NamedTuple):
