@@ -156,4 +156,7 @@ def _quiet_libraries(words: Sequence[str]) -> None:
     import logging
 
     loud = any(word in ("-v", "-vv", "--verbose") for word in words)
-    logging.basicConfig(level=logging.INFO if loud else logging.CRITICAL, format="%(name)s: %(message)s")
+    if loud:
+        logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    for library in ("kafka", "aiokafka", "kazoo"):
+        logging.getLogger(library).setLevel(logging.INFO if loud else logging.CRITICAL)

@@ -5,9 +5,10 @@ what its admin client keeps to itself: sending one request to one broker.
 """
 
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kops.contexts import Context, reveal
 from kops.errors import BadUsage, Unreachable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kafka import KafkaAdminClient
     from kazoo.client import KazooClient
 
+T = TypeVar("T")
 _PROBE_SECONDS = 3.0
 
 
@@ -59,19 +61,36 @@ class Session:
     def admin(self) -> "KafkaAdminClient":
         """kafka-python's admin client, connected. Raises Unreachable at once when nobody listens."""
         if self._admin is None:
-            from kafka import KafkaAdminClient
+            self._admin = self._connected(self._probe())
+        return self._admin
 
-            reachable = self._probe()
-            milliseconds = int(self.timeout * 1000)
-            self._admin = KafkaAdminClient(
+    def _connected(self, reachable: list[str]) -> "KafkaAdminClient":
+        """The client, or nothing left of it: one that cannot connect keeps its thread and sockets to itself."""
+        from kafka import KafkaAdminClient
+        from kafka.net.compat import KafkaNetClient
+
+        opened: list[Any] = []
+
+        def remembered(**settings: Any) -> Any:
+            opened.append(KafkaNetClient(**settings))
+            return opened[0]
+
+        milliseconds = int(self.timeout * 1000)
+        try:
+            return KafkaAdminClient(
                 bootstrap_servers=reachable,
                 client_id=self.client_id,
                 request_timeout_ms=milliseconds,
                 bootstrap_timeout_ms=milliseconds,
                 reconnect_backoff_max_ms=1000,
+                kafka_client=remembered,
                 **_kafka_python_settings(self.context),
             )
-        return self._admin
+        except BaseException:
+            for client in opened:
+                client.close()
+                client._manager._net.stop()
+            raise
 
     def send(self, request: Any, broker: int | None = None) -> Any:
         """One protocol message of kafka-python to ``broker`` (any when None); its response. Raises kafka.errors."""
@@ -79,7 +98,29 @@ class Session:
         async def ask() -> Any:
             return await self.admin._manager.send(request, node_id=broker)
 
-        return self.admin._manager.run(ask)
+        if broker is not None:
+            return self.admin._manager.run(ask)
+        return self.patiently(lambda: self.admin._manager.run(ask))
+
+    def patiently(self, ask: Callable[[], T]) -> T:
+        """What ``ask`` returns; asked again while the broker that was picked refuses connections.
+
+        A broker that was killed stays in the metadata until its session ends, and clients go on picking it. A refused
+        connection means that nothing was sent: changes can be asked again, too. Raises kafka.errors after 15 s.
+        """
+        from kafka.errors import KafkaConnectionError, NodeNotReadyError
+
+        deadline = time.monotonic() + min(self.timeout, 15.0)
+        while True:
+            try:
+                return ask()
+            except (KafkaConnectionError, NodeNotReadyError) as error:
+                refused = isinstance(error, NodeNotReadyError) or "ECONNREFUSED" in str(error)
+                if not refused or time.monotonic() > deadline:
+                    raise
+                # The controller may be another one by now.
+                self.admin._controller_id = None
+                time.sleep(0.1)
 
     @property
     def zookeeper(self) -> "KazooClient":

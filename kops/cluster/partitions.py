@@ -24,8 +24,8 @@ def offsets(session: Session, partitions: Sequence[Partition]) -> dict[str, Offs
     led = [TopicPartition(p.topic, p.index) for p in partitions if p.leader != NO_LEADER]
     if not led:
         return {}
-    first = session.admin.list_partition_offsets(dict.fromkeys(led, OffsetSpec.EARLIEST))
-    last = session.admin.list_partition_offsets(dict.fromkeys(led, OffsetSpec.LATEST))
+    first = session.patiently(lambda: session.admin.list_partition_offsets(dict.fromkeys(led, OffsetSpec.EARLIEST)))
+    last = session.patiently(lambda: session.admin.list_partition_offsets(dict.fromkeys(led, OffsetSpec.LATEST)))
     return {f"{tp.topic}-{tp.partition}": Offsets(first[tp].offset, last[tp].offset) for tp in led}
 
 

@@ -46,7 +46,7 @@ def with_configs(session: Session, topics: Sequence[Topic]) -> list[Topic]:
     if not topics:
         return []
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
-    described = session.admin.describe_configs(resources).get("topic", {})
+    described = session.patiently(lambda: session.admin.describe_configs(resources)).get("topic", {})
     return [
         replace(topic, configs={name: entry["value"] for name, entry in sorted(described.get(topic.name, {}).items())})
         for topic in topics
@@ -64,7 +64,9 @@ def create_topic(session: Session, new: NewTopic, *, validate_only: bool = False
     else:
         spec["num_partitions"] = -1 if new.partitions is None else new.partitions
         spec["replication_factor"] = -1 if new.replication_factor is None else new.replication_factor
-    response = session.admin.create_topics({new.name: spec}, raise_errors=False, validate_only=validate_only)
+    response = session.patiently(
+        lambda: session.admin.create_topics({new.name: spec}, raise_errors=False, validate_only=validate_only)
+    )
     for result in response["topics"]:
         _raise_for(result["error_code"], result.get("error_message"), new.name)
     if validate_only:
@@ -87,7 +89,7 @@ def _not_ready(session: Session, name: str) -> str | None:
 
 def add_partitions(session: Session, name: str, total: int) -> Topic:
     """Raise the number of partitions to ``total`` and wait until the new ones have leaders. Raises kafka.errors."""
-    response = session.admin.create_partitions({name: total}, raise_errors=False)
+    response = session.patiently(lambda: session.admin.create_partitions({name: total}, raise_errors=False))
     for result in response.results:
         _raise_for(result.error_code, result.error_message, name)
     wait_until(session, lambda: _fewer_than(session, name, total), session.timeout)
@@ -107,7 +109,8 @@ def alter_configs(session: Session, name: str, put: Mapping[str, str], drop: Seq
     changes: dict[str, Any] = {key: (AlterConfigOp.SET, value) for key, value in put.items()}
     changes |= dict.fromkeys(drop, (AlterConfigOp.DELETE, None))
     resource = ConfigResource(ConfigResourceType.TOPIC, name, changes)
-    outcome = session.admin.alter_configs([resource], raise_on_unknown=False)["topic"][name]
+    altered = session.patiently(lambda: session.admin.alter_configs([resource], raise_on_unknown=False))
+    outcome = altered["topic"][name]
     if outcome != "OK":
         raise Failed(f"topic {name}: {_plain(outcome)}", "`kops topic describe` shows its settings.", subject=name)
     wait_until(session, lambda: _differs(session, name, put, drop), session.timeout)
@@ -132,7 +135,7 @@ class Deleted:
 
 def delete_topic(session: Session, topic: Topic) -> Deleted:
     """Delete and wait until no broker knows it any more. Raises Refused when brokers forbid it, Unreachable."""
-    response = session.admin.delete_topics([topic.name], raise_errors=False)
+    response = session.patiently(lambda: session.admin.delete_topics([topic.name], raise_errors=False))
     for result in response["topics"]:
         if result["error_code"] != _TIMED_OUT:
             _raise_for(result["error_code"], result.get("error_message"), topic.name)
