@@ -33,7 +33,6 @@ class Housekeeping:
         self._to_flush: dict[Log, None] = {}
         self._to_remove: list[tuple[float, int, str]] = []
         self._removals = 0
-        self._points_fell = False
         self._writing = asyncio.Lock()
         self._wake_flush = asyncio.Event()
         self._wake_removal = asyncio.Event()
@@ -105,22 +104,14 @@ class Housekeeping:
     # --- flushes
 
     def flush_soon(self, log: Log) -> None:
-        """The log has rolled, or written flush.messages since the last flush."""
+        """The log has rolled, was truncated, or has written flush.messages since the last flush."""
         self._to_flush[log] = None
         self._wake_flush.set()
-
-    def recovery_point_fell(self, log: Log) -> None:
-        """The log was truncated below what the checkpoint calls synced: what is written there next must be checked."""
-        self._points_fell = True
-        self.flush_soon(log)
 
     async def _flush_rolled(self) -> None:
         while True:
             await self._wake_flush.wait()
             self._wake_flush.clear()
-            if self._points_fell:
-                self._points_fell = False
-                await self.checkpoint_recovery()
             while self._to_flush:
                 log = next(iter(self._to_flush))
                 del self._to_flush[log]

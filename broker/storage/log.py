@@ -39,7 +39,8 @@ __all__ = ["AppendInfo", "Log", "Origin", "ReadResult", "TimestampAndOffset", "U
 class Log:
     """A failing disk raises ``host.LogDirFailed(dir)`` after taking the log's directory offline.
 
-    ``high_watermark`` is set by replication and clamped by truncation. ``recovery_point``: everything below is synced.
+    ``high_watermark`` is set by replication and clamped by truncation. ``recovery_point``: everything below is synced;
+    ``is_rewound``: the checkpoint on disk may still say more.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Log:
         "dir",
         "directory",
         "high_watermark",
+        "is_rewound",
         "leader_epochs",
         "log_end_offset",
         "log_start_offset",
@@ -76,6 +78,7 @@ class Log:
         self.log_end_offset = 0
         self.high_watermark = 0
         self.recovery_point = 0
+        self.is_rewound = False
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)
         self.positions = Positions()
@@ -89,7 +92,7 @@ class Log:
         self.config = config
         self._flush_messages = config.flush_messages
         self._codec = CODECS.get(config.compression_type, -1)
-        self._level = compression_level(config)
+        self._level: int | None = getattr(config, f"compression_{config.compression_type}_level", None)
         self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
         before, after = config.timestamp_before_max_ms, config.timestamp_after_max_ms
         self.rules = Rules(config.compact, self._writes_log_append_time, min(before, NO_BOUND), min(after, NO_BOUND))
@@ -270,6 +273,11 @@ class Log:
 
     async def flush(self) -> None:
         """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
+        while self.is_rewound:
+            # The checkpoint calls synced what was cut. It must know better before anything written there since is
+            # synced: after a power loss between the two, old and new would be mixed and not looked at.
+            self.is_rewound = False
+            await self.dir.checkpoint_recovery()
         end = self.log_end_offset
         if end > self.recovery_point:
             first = self._index_of(self.recovery_point)
@@ -482,12 +490,6 @@ class Log:
         self.producers.moved_to(directory)
         for segment in self.segments:
             segment.moved_to(directory)
-
-
-def compression_level(config: LogConfig) -> int | None:
-    """The level for the topic's own codec; None for its default."""
-    level: int | None = getattr(config, f"compression_{config.compression_type}_level", None)
-    return level
 
 
 _BASE = attrgetter("base")

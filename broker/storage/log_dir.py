@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from broker.host import Dice, Files, LogDirFailed
@@ -16,6 +16,7 @@ class LogDir:
     """Shared by all logs under ``path``. The callbacks are assigned by ``LogDirs``; alone they do little."""
 
     __slots__ = (
+        "checkpoint_recovery",
         "dice",
         "files",
         "is_offline",
@@ -34,6 +35,7 @@ class LogDir:
         self.open_files = open_files or OpenFiles(512)
         self.is_offline = False
         self.on_failed: Callable[[LogDir, OSError], None] = _ignore_failure
+        self.checkpoint_recovery: Callable[[], Awaitable[None]] = _no_checkpoint
         self.on_truncated: Callable[[Log], None] = _ignore_flush
         self.request_flush: Callable[[Log], None] = _ignore_flush
         self.remove_later: Callable[[Sequence[str], int], None] = self._remove_now
@@ -69,3 +71,7 @@ def _ignore_failure(log_dir: LogDir, error: OSError) -> None:
 
 def _ignore_flush(log: Log) -> None:
     """For logs that are opened without a LogDirs: nobody flushes."""
+
+
+async def _no_checkpoint() -> None:
+    """For logs that are opened without a LogDirs: there is no checkpoint to be wrong."""

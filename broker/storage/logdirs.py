@@ -64,7 +64,8 @@ class LogDirs:
     def _log_dir(self, path: str) -> LogDir:
         made = LogDir(path, self._host.files, self._host.dice, self._open_files)
         made.on_failed = self._dir_failed
-        made.on_truncated = self.housekeeping.recovery_point_fell
+        made.on_truncated = self.housekeeping.flush_soon
+        made.checkpoint_recovery = self.housekeeping.checkpoint_recovery
         made.request_flush = self.housekeeping.flush_soon
         made.remove_later = self.housekeeping.remove_later
         return made

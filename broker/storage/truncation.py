@@ -49,6 +49,7 @@ def restart_at(log: Log, offset: int) -> None:
     log.producers.producers.clear()
     log.log_start_offset = offset
     log.log_end_offset = log.recovery_point = log.high_watermark = offset
+    log.is_rewound = True
     log.dir.on_truncated(log)
 
 
@@ -57,6 +58,7 @@ def _end_at(log: Log, offset: int) -> None:
     log.log_start_offset = min(log.log_start_offset, offset)
     if offset < log.recovery_point:
         log.recovery_point = offset
+        log.is_rewound = True
         log.dir.on_truncated(log)
     log.high_watermark = min(log.high_watermark, offset)
     log.leader_epochs.truncate_from_end(offset)
