@@ -10,6 +10,7 @@ BOOLEAN, STRING, INT, LONG = Kind.BOOLEAN, Kind.STRING, Kind.INT, Kind.LONG
 DOUBLE, LIST, CLASS, PASSWORD = Kind.DOUBLE, Kind.LIST, Kind.CLASS, Kind.PASSWORD
 CLUSTER, PER_BROKER, READ_ONLY = Update.CLUSTER_WIDE, Update.PER_BROKER, Update.READ_ONLY
 
+WITHOUT_LOGIN = Check("false (this broker has no login for ZooKeeper)", lambda value: value is False)
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
@@ -53,7 +54,7 @@ ZOOKEEPER = (
     Key("zookeeper.connect", STRING, None, not_empty(), "host:port,host:port/chroot of the ZooKeeper servers."),
     Key("zookeeper.session.timeout.ms", INT, 18_000, at_least(1), "Session timeout asked of ZooKeeper."),
     Key("zookeeper.connection.timeout.ms", INT, None, at_least(1), "How long start-up waits for ZooKeeper."),
-    Key("zookeeper.set.acl", BOOLEAN, False, anything(), "Whether znodes belong to this broker alone."),
+    Key("zookeeper.set.acl", BOOLEAN, False, WITHOUT_LOGIN, "Whether znodes belong to this broker alone."),
     Key("zookeeper.max.in.flight.requests", INT, 10, at_least(1), "Requests sent to ZooKeeper before a reply."),
     Key(
         "zookeeper.ssl.client.enable",
