@@ -119,7 +119,8 @@ class Talk:
         producer: tuple[int, int, int] = (-1, -1, -1),
     ) -> PartitionProduceResponse:
         """One batch; ``producer`` is (id, epoch, first sequence) of an idempotent one."""
-        records = [Record(0, 1_700_000_000_000, None, value) for value in values]
+        now = real_host().clock.wall_ms()
+        records = [Record(0, now, None, value) for value in values]
         batch = build_batch(
             records, base_offset=0, producer_id=producer[0], producer_epoch=producer[1], base_sequence=producer[2]
         )
