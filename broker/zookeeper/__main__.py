@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 
@@ -53,6 +55,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(
         stream=sys.stdout, level=logging.INFO, format="[%(asctime)s] %(levelname)s %(message)s (%(name)s)"
     )
+    _raise_descriptor_limit()
     host = real_host()
     try:
         config = ZooKeeperConfig.load(host.files, path, overrides)
@@ -100,6 +103,14 @@ async def _serve(host: Host, config: ZooKeeperConfig) -> int:
         os._exit(DISK_FAILED)  # a thread may hang in the failed disk
     await server.stop()
     return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """As many connections as the system allows, as a JVM does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _explain(error: OSError, config: ZooKeeperConfig) -> str:

@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._need = 4
         self._out: list[bytes] = []
-        self._held: deque[tuple[int, bytes | None, float]] = deque()
+        self._held: deque[tuple[int, bytes | None, float | None]] = deque()
         self._full = False
         self._paused = False
 
@@ -94,19 +94,19 @@ class Connection(asyncio.Protocol):
     def outstanding(self) -> int:
         return len(self._held)
 
-    def send(self, frame: bytes, goal: int) -> None:
-        """Queue a reply or an event for when the journal has synced up to ``goal``."""
+    def send(self, frame: bytes, goal: int, arrived: float | None = None) -> None:
+        """Queue a reply (to a request that came at ``arrived``) or an event until the journal has synced ``goal``."""
         if self.closed:
             return
         if self._held or goal > self.server.journal.synced:
-            self._held.append((goal, frame, self.arrived))
+            self._held.append((goal, frame, arrived))
             self.server.waiting[self] = None
             if len(self._held) >= _MAX_HELD:
                 self._throttle()
         else:
             self._out.append(frame)
             self.server.dirty[self] = None
-            self._measure(self.arrived)
+            self._measure(arrived)
 
     def send_now(self, frame: bytes) -> None:
         """A reply that shows nothing of the tree: at once, unless others are before it."""
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
 
     def finish(self, goal: int) -> None:
         """Close once everything before is sent."""
-        self._held.append((goal, None, 0.0))
+        self._held.append((goal, None, None))
         self.server.waiting[self] = None
 
     def release(self, synced: int) -> None:
@@ -175,9 +175,11 @@ class Connection(asyncio.Protocol):
         self._need = 4
         return at
 
-    def _measure(self, arrived: float) -> None:
+    def _measure(self, arrived: float | None) -> None:
         self.sent += 1
-        self.server.latencies.add(arrived, self.latencies)
+        self.server.sent += 1
+        if arrived is not None:
+            self.server.latencies.add(arrived, self.latencies)
 
     def _throttle(self) -> None:
         """Stop reading from a client that does not read its replies or has too much in flight."""

@@ -180,7 +180,7 @@ class Dispatch:
 
     def _answer(self, connection: Connection, xid: int, err: int, body: bytes, goal: int) -> None:
         zxid = connection.last_zxid = self.server.tree.last_zxid
-        connection.send(encode_reply(xid, zxid, err, body), goal)
+        connection.send(encode_reply(xid, zxid, err, body), goal, connection.arrived)
 
     def _ping(self, connection: Connection, xid: int) -> None:
         """At once even while a sync takes long; its zxid is then one that is durable."""

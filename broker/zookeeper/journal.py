@@ -129,17 +129,27 @@ class Journal:
             self._wake_waiters()
 
     async def _commit(self, batch: bytes) -> None:
-        file, fresh = self._file, False
-        if file is None or self._roll:
-            if file is not None:
-                file.close()
-            self._roll = False
-            path = os.path.join(self._directory, log_name(self._first_zxid))
-            file = self._file = self._files.open(path, create=True)
-            fresh = True
+        fresh = (self._file is None or self._roll) and self._open_next()
+        if fresh:
             batch = HEADER + batch
+        file = self._file
+        assert file is not None
         if file.append(batch) != len(batch):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.path)
         await file.sync()
         if fresh:
             await self._files.fsync_dir(self._directory)
+
+    def _open_next(self) -> bool:
+        """Begin a new file; False where there is one and no descriptor is free for another: the old one goes on."""
+        path = os.path.join(self._directory, log_name(self._first_zxid))
+        try:
+            file = self._files.open(path, create=True)
+        except OSError as error:
+            if self._file is not None and error.errno in (errno.EMFILE, errno.ENFILE):
+                return False
+            raise
+        if self._file is not None:
+            self._file.close()
+        self._file, self._roll = file, False
+        return True

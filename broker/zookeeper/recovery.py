@@ -64,6 +64,7 @@ def recover(files: Files, snap_dir: str, log_dir: str) -> Recovered:
     """Load what is there and cut off a torn last record. Raises DataDamaged; OSError as the disk does."""
     notes: list[str] = []
     snapshots, logs = numbered(files, snap_dir, "snapshot"), numbered(files, log_dir, "log")
+    _refuse_compressed(files, snap_dir)
     tree = _newest_snapshot(files, snap_dir, snapshots, logs, notes)
     if tree is None:
         if logs and snapshots:
@@ -87,6 +88,15 @@ def recover(files: Files, snap_dir: str, log_dir: str) -> Recovered:
         logged += replay.count
         highest = max(highest, replay.highest_session)
     return Recovered(tree, not snapshots and not logs, logged, highest, notes)
+
+
+def _refuse_compressed(files: Files, snap_dir: str) -> None:
+    for name in files.listdir(snap_dir):
+        if name.startswith("snapshot.") and name.endswith((".gz", ".snappy")):
+            raise DataDamaged(
+                f"{os.path.join(snap_dir, name)}: compressed snapshots are not read here; start ZooKeeper once on this"
+                " directory without snapshot.compression.method, then remove this file"
+            )
 
 
 def _newest_snapshot(
@@ -173,6 +183,8 @@ class _Replay:
             self._apply(offset, payload)
         if tail.torn:
             self._cut(data, tail, is_last=is_last or next_file == self._tree.last_zxid + 1)
+        if is_last and not records:
+            self._files.unlink(self._path)  # the next write begins a file of the same name
         elif is_last and tail.end < len(data):
             self._truncate(tail.end)
 

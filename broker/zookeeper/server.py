@@ -11,7 +11,7 @@ import logging
 import os
 
 from broker.host import Host, Listener
-from broker.host.files import append_all, write_durably
+from broker.host.files import Lock, append_all, write_durably
 from broker.zookeeper import snapshot
 from broker.zookeeper.config import ZooKeeperConfig
 from broker.zookeeper.connection import Connection, Latencies
@@ -29,6 +29,7 @@ _SESSIONLESS_SECONDS = 10.0
 _SWEEP_SECONDS = 2.0
 _STALL_SECONDS = 0.25
 _KEY = "session.key"
+_UNFINISHED = "unfinished."
 
 
 class ServerLatencies(Latencies):
@@ -42,7 +43,6 @@ class ServerLatencies(Latencies):
         took = (self._server.clock.monotonic() - arrived) * 1000
         self.record(took)
         connection.record(took)
-        self._server.sent += 1
 
 
 class ZooKeeperServer:
@@ -63,7 +63,7 @@ class ZooKeeperServer:
         self.durable_zxid = 0
         self.failed: asyncio.Future[OSError] = asyncio.get_running_loop().create_future()
         self._listener: Listener | None = None
-        self._lock: object = None
+        self._lock: Lock | None = None
         self._per_host: dict[tuple[str, bool], int] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._since_snapshot = 0
@@ -105,6 +105,9 @@ class ZooKeeperServer:
         self.dispatch = Dispatch(self)
         self.journal = Journal(files, config.log_dir, self._synced, self._disk_failed)
         self._reset_snapshot_goal()
+        for name in files.listdir(config.snap_dir):
+            if name.startswith(_UNFINISHED):
+                files.unlink(os.path.join(config.snap_dir, name))
         if not numbered(files, config.snap_dir, "snapshot"):
             await self._write_snapshot()
         self.journal.start()
@@ -133,6 +136,9 @@ class ZooKeeperServer:
             await self.journal.close()
         for connection in list(self.connections):
             connection.close()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     async def _listen(self) -> None:
         config = self.config
@@ -278,15 +284,16 @@ class ZooKeeperServer:
         files, directory = self.host.files, self.config.snap_dir
         zxid = self.tree.last_zxid
         path = os.path.join(directory, f"snapshot.{zxid:x}")
-        temporary = os.path.join(directory, f"unfinished.{zxid:x}")
-        if files.stat(temporary) is not None:
-            files.unlink(temporary)
+        temporary = os.path.join(directory, f"{_UNFINISHED}{zxid:x}")
         file = files.open(temporary, create=True)
         try:
             for part in snapshot.write_slices(self.tree):
                 append_all(file, part)
                 await self.clock.sleep(0)
             await file.sync()
+        except OSError:
+            files.unlink(temporary)
+            raise
         finally:
             file.close()
         await self.journal.durable(self.journal.appended)

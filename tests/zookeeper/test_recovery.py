@@ -147,6 +147,19 @@ def test_a_log_that_was_only_begun_is_no_damage(directory: Directory) -> None:
     assert directory.recover().tree.last_zxid == 8
 
 
+def test_a_log_whose_only_record_is_torn_is_removed_since_the_next_one_has_its_name(directory: Directory) -> None:
+    directory.write_log()
+    (directory.path / "log.9").write_bytes(HEADER + b"\0\0\0\0torn")
+    assert directory.recover().tree.last_zxid == 8
+    assert not (directory.path / "log.9").exists()
+
+
+def test_a_compressed_snapshot_is_refused(directory: Directory) -> None:
+    (directory.path / "snapshot.8.snappy").write_bytes(b"")
+    with pytest.raises(DataDamaged, match="compressed"):
+        directory.recover()
+
+
 def test_a_torn_record_before_a_log_that_goes_on_right_there_is_no_damage(directory: Directory) -> None:
     path = directory.write_log()
     path.write_bytes(path.read_bytes() + b"\0\0\0\0torn")
