@@ -117,3 +117,41 @@ async def test_a_broker_without_an_id_takes_one_and_keeps_it(tmp_path: Path) -> 
             finally:
                 unnamed.signal(signal.SIGTERM)
                 await unnamed.ended()
+
+
+async def test_a_broker_stops_cleanly_while_zookeeper_is_away(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        await cluster.create("orders", [[0]])
+        await cluster.produce("orders", [b"kept"])
+        cluster.zookeeper.kill()
+        node = cluster.nodes[0]
+
+        async def noticed() -> bool:
+            return "lost" in node.process.output() or "disconnected" in node.process.output()
+
+        await eventually("the broker notices", noticed)
+        assert await cluster.stop(0) == 0
+        assert (node.data / ".kafka_cleanshutdown").exists()
+        assert "Traceback" not in node.process.output()
+        cluster.zookeeper.start()
+        cluster.start(0)
+        await cluster.leader("orders")
+        assert await cluster.read("orders") == [b"kept"]
+
+
+async def test_a_stop_that_comes_during_the_start_is_a_stop(tmp_path: Path) -> None:
+    settings = {
+        "broker.id": "0",
+        "log.dirs": str(tmp_path / "logs"),
+        "zookeeper.connect": f"127.0.0.1:{free_port()}",
+    }
+    process = Process("waiting", "broker", settings, tmp_path)
+    process.start()
+
+    async def starting() -> bool:
+        return "] starting" in process.output()
+
+    await eventually("it starts", starting)
+    process.signal(signal.SIGINT)
+    assert await process.ended() == 0
+    assert "Traceback" not in process.output()
