@@ -465,7 +465,8 @@ def _silent(stage: Stage, broker: str) -> None:
 def _speaks(stage: Stage, broker: str) -> None:
     actor = stage.actors[int(broker)]
     actor.is_silent = False
-    stage.controller.events.extend(actor.kept)
+    epoch = stage.controller.machine.context.epoch  # the lines of an older controller are closed
+    stage.controller.events.extend(it for it in actor.kept if it.request.controller_epoch == epoch)
     actor.kept.clear()
 
 

@@ -76,10 +76,33 @@ class Chaos:
         elif draw < 0.9 and self.topics:
             path = znodes.partition_state(self.random.choice(self.topics), 0)
             self.happen(f"the reply to the next write of {path} will be lost")
-        elif draw < 0.95:
+        elif draw < 0.93:
             self.happen(f"broker {self.random.choice(self.alive)} asks to stop")
+        elif draw < 0.96:
+            broker = self.random.choice(self.alive)
+            self.happen(f"broker {broker} {self.random.choice(['falls silent', 'speaks again'])}")
+        elif draw < 0.98 and len(self.alive) > 1:
+            self.replace_a_sleeping_controller()
         else:
             self.happen(self.random.choice(["it is time to rebalance", "elect preferred everything"]))
+
+    def replace_a_sleeping_controller(self) -> None:
+        """It sleeps while things happen, is replaced, wakes up to act on what it missed, and registers anew."""
+        sleeper = self.stage.controller.broker
+        if sleeper not in self.alive:
+            return
+        self.happen(f"controller {sleeper} pauses")
+        self.alive.remove(sleeper)
+        if len(self.alive) > 1:
+            self.happen(f"broker {self.take()} dies")
+        self.happen(f"the session of broker {sleeper} expires unnoticed")
+        for _ in range(self.random.randint(0, 3)):
+            self.made += 1
+            self.topics.append(f"t{self.made}")
+            self.happen(f"topic t{self.made} is created on {self.layout()}")
+        self.happen(f"controller {sleeper} resumes")
+        self.alive.append(sleeper)
+        self.happen(f"broker {sleeper} bounces")
 
     def take(self) -> int:
         return self.alive.pop(self.random.randrange(len(self.alive)))
@@ -102,6 +125,7 @@ class Chaos:
     def finish(self) -> None:
         """Everybody comes back."""
         for broker in BROKERS:
+            self.happen(f"broker {broker} speaks again")
             self.happen(f"broker {broker} bounces" if broker in self.alive else f"broker {broker} returns")
 
 
