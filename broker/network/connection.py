@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from broker.api.context import Later
-from broker.network.dispatch import NOTHING, Dispatcher, Pending, Reply
+from broker.network.dispatch import NOTHING, Buffer, Dispatcher, Pending, Reply
 from broker.wire.frame import FrameBuffer, FrameRefused
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,8 @@ class Connection(asyncio.BufferedProtocol):
         self._number = number
         self._transport: asyncio.Transport | None = None
         self._places: deque[Place] = deque()
+        self._leaving: list[Buffer] = []
+        self._leaving_size = 0
         self._held: Later | None = None
         self._closing = False
         self._reading = True
@@ -148,9 +150,11 @@ class Connection(asyncio.BufferedProtocol):
                     break
                 self._begin(payload)
         except FrameRefused as refused:
+            self._flush()
             self.close(f"{refused}")
         finally:
             self._pumping = False
+        self._flush()
         self._read_or_wait()
 
     def _may_begin(self) -> bool:
@@ -201,18 +205,32 @@ class Connection(asyncio.BufferedProtocol):
             reply = places.popleft().reply
             assert reply is not None
             self._send(reply)
+        if not self._pumping:
+            self._flush()
 
     def _send(self, reply: Reply) -> None:
-        transport = self._transport
-        if transport is None or self._closing:
+        """Put a reply with those that leave at the end of this turn: one system call for all of them."""
+        if self._transport is None or self._closing:
             return
         parts, closes = reply
-        if len(parts) == 1:
-            transport.write(parts[0])
-        elif parts:
-            transport.writelines(parts)
+        self._leaving += parts
+        self._leaving_size += sum(map(len, parts))
+        if self._leaving_size > JOINED or closes is not None:
+            self._flush()
         if closes is not None:
             self.close(closes)
+
+    def _flush(self) -> None:
+        parts, size = self._leaving, self._leaving_size
+        if not parts or self._transport is None or self._closing:
+            return
+        self._leaving, self._leaving_size = [], 0
+        if len(parts) == 1:
+            self._transport.write(parts[0])
+        elif size <= JOINED:
+            self._transport.write(b"".join(parts))
+        else:
+            self._transport.writelines(parts)
 
     def close(self, reason: str | None = None) -> None:
         """Close once what was sent is out; ``reason`` is logged, None for an ordinary end."""

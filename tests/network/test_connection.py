@@ -348,3 +348,24 @@ async def test_ready_frames_are_sent_as_they_are() -> None:
         for number in (0, 1):
             client.send(ApiKey.METADATA, 9, MetadataRequest(), number)
             assert (await client.receive())[1].controller_id == 8
+
+
+async def test_replies_that_are_ready_together_leave_together() -> None:
+    async with world({ApiKey.METADATA: metadata}) as there:
+        client = await there.client()
+        await until(lambda: len(there.server.connections) == 1)
+        (connection,) = there.server.connections
+        transport = connection._transport
+        assert transport is not None
+        writes: list[bytes] = []
+        recorder = type("Recorder", (), {"write": lambda self, data: writes.append(data)})
+        frame = codec.encode_request(ApiKey.METADATA, 9, 0, "test", MetadataRequest())
+        connection._transport = recorder()  # type: ignore[assignment]
+        room = connection.get_buffer(-1)
+        room[: 5 * len(frame)] = frame * 5
+        connection.buffer_updated(5 * len(frame))
+        connection._transport = transport
+        assert len(writes) == 1
+        client.asked[0] = (ApiKey.METADATA, 9)
+        transport.write(writes[0])
+        assert [(await client.receive())[0] for _ in range(5)] == [0] * 5
