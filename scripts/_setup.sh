@@ -23,7 +23,7 @@ setup_venv() {
     local extra="${1:-}" python stamp wanted
     stamp=".venv/.kops-installed${extra:+-$extra}"
     wanted="$(cksum <pyproject.toml)"
-    if [ "$(cat "$stamp" 2>/dev/null || true)" = "$wanted" ]; then
+    if grep -qxF "$wanted" "$stamp" .venv/.kops-installed-dev 2>/dev/null; then
         return
     fi
     if [ ! -x .venv/bin/python ]; then
