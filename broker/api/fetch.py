@@ -62,8 +62,7 @@ def fetch(ctx: Context, request: FetchRequest) -> FetchResponse | list[Buffer] |
 
     def dropped() -> None:
         parked.drop()
-        if session.session_id == 0:
-            session.close()
+        replicas.sessions.end(session)
 
     later = Later(holds=True, on_drop=dropped)
     parked.on_done = lambda reads: later.complete(_reply(ctx, session, reads))

@@ -120,6 +120,9 @@ class AlterPartitionChanges:
             except PeerUnreachable as error:
                 logger.info("AlterPartition: %s", error)
                 settled = False
+            except Exception:
+                logger.exception("AlterPartition failed; it is sent again")
+                settled = False
             if not settled:
                 await self._clock.sleep(RETRY_SECONDS)
         self._task = None

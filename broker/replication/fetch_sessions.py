@@ -98,12 +98,18 @@ class Reader:
         self.log_start = wanted.log_start_offset
 
     def tell(self, *, wake: bool) -> None:
-        """There may be news; ``wake``: of a kind that a parked fetch waits for."""
+        """There may be news; ``wake``: of a kind that a parked fetch waits for.
+
+        While no fetch is parked nothing more needs to be told until the next one has looked: so a session whose client
+        is gone costs its partitions nothing.
+        """
         session = self.session
         if not self.has_news:
             self.has_news = True
             session.news[self] = None
-        if wake and session.parked is not None:
+        if session.parked is None:
+            self.register(None)
+        elif wake:
             session.wake.add(session.parked)
 
     def settle(self) -> None:
@@ -261,6 +267,12 @@ class FetchSessions:
                 self._close(session.session_id)
                 return True
         return False
+
+    def end(self, session: FetchSession) -> None:
+        """Its client is gone, or it was for one request only; whoever comes again begins with a full fetch."""
+        if self._sessions.get(session.session_id) is session:
+            del self._sessions[session.session_id]
+        session.close()
 
     def _close(self, session_id: int) -> None:
         session = self._sessions.pop(session_id, None)

@@ -18,7 +18,7 @@ from broker.cluster.peers import Line, PeerUnreachable
 from broker.config import KafkaConfig
 from broker.host import Clock, LogDirFailed
 from broker.replication.follower import Append, Effect, Follower, Phase, Question, RestartAt, Truncate
-from broker.replication.leader_session import Key, LeaderSession
+from broker.replication.leader_session import Forgotten, Key, LeaderSession
 from broker.replication.partition import Effects
 from broker.wire import batch as batches
 from broker.wire.errors import ErrorCode, KafkaError
@@ -163,6 +163,7 @@ class Fetcher:
         reachable = True
         while True:
             self._changed.clear()
+            began = self._clock.monotonic()
             try:
                 asked = await self._ask_once()
                 reachable = True
@@ -175,7 +176,7 @@ class Fetcher:
                 await self._begin_again()
             else:
                 if not asked:
-                    await self._wait_for_work()
+                    await self._wait_for_work(began)
 
     async def _begin_again(self) -> None:
         self._hang_up()
@@ -200,11 +201,12 @@ class Fetcher:
         dirty = [self._followed[key] for key in self._session.dirty if key in self._followed]
         return [each for each in dirty if each.follower.phase is phase and each.follower.is_ready(now)]
 
-    async def _wait_for_work(self) -> None:
-        """Until something is added, or the first delay ends."""
+    async def _wait_for_work(self, looked_at: float) -> None:
+        """Until something is added, or the first delay ends; some may have ended since ``looked_at``."""
         now = self._clock.monotonic()
-        delays = [each.follower.delayed_until - now for each in self._followed.values()]
-        timer = self._clock.call_later(min((delay for delay in delays if delay > 0), default=3600.0), self._changed.set)
+        ends = [each.follower.delayed_until for each in self._followed.values()]
+        delay = min((max(end - now, 0.0) for end in ends if end > looked_at), default=3600.0)
+        timer = self._clock.call_later(delay, self._changed.set)
         try:
             await self._changed.wait()
         finally:
@@ -310,7 +312,7 @@ class Fetcher:
         version = self._ibp.fetch_version(topic_ids_known=all(each.hosted.topic_id for each in self._followed.values()))
         request = self._request(stated, forgotten, version)
         for each in stated:
-            session.stated[each.key] = each.follower.question()
+            session.state(each.key, each.follower.question(), each.hosted.topic_id)
         response: FetchResponse = await self._send(FETCH, version, request)
         if response.error_code:
             logger.info("%s: the fetch was answered %s", self, _name(response.error_code))
@@ -325,28 +327,30 @@ class Fetcher:
                 followed = self._followed.get((name, data.partition_index))
                 if followed is not None and self._is_current(followed, session.stated.get(followed.key)):
                     self._answered(followed, data)
+                elif followed is None and data.error_code:
+                    session.begin_again(list(self._followed))  # the leader would repeat it at once, for ever
         return True
 
-    def _statements(self) -> tuple[list[Followed], list[Key]]:
+    def _statements(self) -> tuple[list[Followed], list[Forgotten]]:
         """What to state in the next fetch, and what to take out of the leader's session."""
         session, now = self._session, self._clock.monotonic()
         if session.is_full:
-            session.stated.clear()
-            session.dirty = dict.fromkeys(self._followed)
+            session.begin_again(list(self._followed))
         stated: list[Followed] = []
-        forgotten: list[Key] = []
+        forgotten: list[Forgotten] = []
         for key in list(session.dirty):
             followed = self._followed.get(key)
-            if followed is not None and followed.follower.phase is Phase.FETCHING and followed.follower.is_ready(now):
+            ready = followed is not None and followed.follower.is_fetching(now)
+            renamed = followed is not None and session.topic_ids.get(key) != followed.hosted.topic_id
+            if (not ready or renamed) and (gone := session.retract(key)) is not None:
+                forgotten.append(gone)
+            if followed is not None and ready:
                 stated.append(followed)
+            if followed is None or ready:
                 del session.dirty[key]
-            elif session.stated.pop(key, None) is not None:
-                forgotten.append(key)
-            if followed is None:
-                session.dirty.pop(key, None)
         return stated, forgotten
 
-    def _request(self, stated: list[Followed], forgotten: list[Key], version: int) -> FetchRequest:
+    def _request(self, stated: list[Followed], forgotten: list[Forgotten], version: int) -> FetchRequest:
         config, by_id = self._config, version >= 13
         topics = [
             FetchTopic(
@@ -356,7 +360,6 @@ class Fetcher:
             )
             for topic, group in _by_topic(stated)
         ]
-        ids = {name: topic_id for topic_id, name in self._names.items()} if forgotten else {}
         return FetchRequest(
             replica_id=config.broker_id if version < 15 else -1,
             replica_state=ReplicaState(replica_id=config.broker_id, replica_epoch=self._broker_epoch()),
@@ -367,8 +370,8 @@ class Fetcher:
             session_epoch=self._session.epoch,
             topics=topics,
             forgotten_topics_data=[
-                ForgottenTopic(topic=topic, topic_id=ids.get(topic, ZERO_UUID), partitions=[index])
-                for topic, index in forgotten
+                ForgottenTopic(topic=topic, topic_id=topic_id or ZERO_UUID, partitions=[index])
+                for (topic, index), topic_id in forgotten
             ],
         )
 

@@ -114,6 +114,10 @@ class Follower:
         """Whether there is something to ask now; False while delayed and once failed."""
         return self.phase is not Phase.FAILED and self.delayed_until <= now
 
+    def is_fetching(self, now: float) -> bool:
+        """Whether it is records that are to be asked for now."""
+        return self.phase is Phase.FETCHING and self.delayed_until <= now
+
     def question(self) -> Question:
         """What to ask the leader; compare it with the one whose answer came, and drop the answer if it differs."""
         return Question(self.phase, self.leader_epoch, self.offset, self.last_epoch)

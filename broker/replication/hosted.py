@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class HostedPartition:
     """``acks`` wait for the high watermark, ``deletions`` for the low one; readers are told when there is news.
 
-    Readers stay registered as long as their fetch session lives, so that parking a fetch costs nothing per partition.
+    Readers stay registered from one fetch of their session to the next, so that parking costs nothing per partition.
     """
 
     __slots__ = ("acks", "deletions", "index", "log", "partition", "readers", "topic")
@@ -47,8 +47,10 @@ class HostedPartition:
         effects: Effects = ()
         partition = self.partition
         for reader in self.readers:
-            if reader.replica_id >= 0 and not reader.has_news and partition.is_replica(reader.replica_id):
-                at = reader.session.fetched_at
+            if reader.replica_id < 0 or reader.has_news:
+                continue
+            progress, at = partition.progress.get(reader.replica_id), reader.session.fetched_at
+            if progress is not None and at > progress.fetched_at:
                 effects += partition.follower_fetched(
                     reader.replica_id, reader.offset, reader.log_start, partition.end, at
                 )
@@ -56,7 +58,7 @@ class HostedPartition:
 
     def grown(self) -> None:
         """New bytes at the end: what followers wait for."""
-        for reader in self.readers:
+        for reader in list(self.readers):
             if reader.replica_id >= 0:
                 reader.tell(wake=True)
 
@@ -64,18 +66,18 @@ class HostedPartition:
         """A new high watermark: what producers and consumers wait for; followers hear of it with their next fetch."""
         if len(self.acks):
             self.acks.release()
-        for reader in self.readers:
+        for reader in list(self.readers):
             reader.tell(wake=reader.replica_id < 0)
 
     def isr_changed(self) -> None:
         """A follower outside of the ISR is looked at with every fetch, so that it can join."""
         self.acks.release()
-        for reader in self.readers:
+        for reader in list(self.readers):
             reader.tell(wake=False)
 
     def role_changed(self) -> None:
         """Whoever reads must hear what became of its partition."""
-        for reader in self.readers:
+        for reader in list(self.readers):
             reader.tell(wake=True)
 
     def fail_waiters(self, error: ErrorCode) -> None:

@@ -135,14 +135,13 @@ class Reads:
         """Bytes that a parked fetch would get, -1 if it must be answered whatever it gets (facts D.5)."""
         try:
             log = self._resolve(reader).log
+            diverges = reader.last_epoch >= 0 and _divergence(log, reader) is not None
         except KafkaError:
             return -1
-        if not log.log_start_offset <= reader.offset <= log.log_end_offset:
+        if diverges or not log.log_start_offset <= reader.offset <= log.log_end_offset:
             return -1
         if reader.replica_id >= 0:
             upper = log.log_end_offset
-            if reader.last_epoch >= 0 and _divergence(log, reader) is not None:
-                return -1
         else:
             upper = log.last_stable_offset if limits.committed else log.high_watermark
         if reader.offset >= upper:

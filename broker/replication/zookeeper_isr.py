@@ -65,6 +65,9 @@ class ZooKeeperChanges:
             except ZkError as error:
                 logger.info("isr change in ZooKeeper: %s; tried again", error)
                 await self._clock.sleep(RETRY_SECONDS)
+            except Exception:
+                logger.exception("isr change in ZooKeeper failed; tried again")
+                await self._clock.sleep(RETRY_SECONDS)
         self._writing = None
 
     def _operation(self, waiting: Waiting) -> SetData:

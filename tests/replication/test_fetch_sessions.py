@@ -128,7 +128,7 @@ def test_the_followers_side_counts_epochs_and_begins_again_after_an_error() -> N
     assert ours.is_full
     ours.accepted(55)
     assert (ours.session_id, ours.epoch) == (55, 1)
-    ours.stated["a", 0] = Question(Phase.FETCHING, 1, 0, -1)
+    ours.state(("a", 0), Question(Phase.FETCHING, 1, 0, -1), None)
     ours.accepted(55)
     assert ours.epoch == 2
     ours.begin_again([("a", 0)], ErrorCode.INVALID_FETCH_SESSION_EPOCH)

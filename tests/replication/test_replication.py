@@ -207,3 +207,33 @@ async def test_pipelined_produces_are_appended_at_once_and_answered_in_order(mak
     assert [answer.base_offset for answer in answers] == list(range(50))
     assert {answer.error_code for answer in answers} == {0}
     assert cluster.brokers[2].values == [f"v{at}" for at in range(50)]
+
+
+async def test_a_topic_that_is_made_again_under_its_name_is_followed_under_its_new_id(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    await cluster.start(1, 2)
+    cluster.elect(1, isr=[1, 2], replicas=[1, 2])
+    await cluster.produce(1, "a")
+    for broker in cluster.brokers.values():
+        broker.replicas.drop("orders", 0, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        broker.logdirs.delete("orders", 0)
+    cluster.topic_id = type(cluster.topic_id)(int=78)
+    cluster.epoch = 0
+    cluster.elect(1, isr=[1, 2], replicas=[1, 2])
+    assert (await cluster.produce(1, "b")).error_code == 0
+    assert cluster.brokers[2].values == ["b"]
+    [session] = cluster.brokers[1].replicas.sessions
+    assert len(session.readers) == 1
+
+
+async def test_the_session_of_a_follower_that_is_gone_costs_its_partitions_nothing(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    await cluster.start(1, 2)
+    cluster.elect(1, isr=[1, 2], replicas=[1, 2])
+    await cluster.produce(1, "a")
+    leader = cluster.brokers[1]
+    await until(lambda: len(leader.hosted.readers) == 1)
+    await cluster.cut(2)
+    await until(lambda: not any(session.parked for session in leader.replicas.sessions))
+    await cluster.produce(1, "b", acks=1)
+    assert not leader.hosted.readers

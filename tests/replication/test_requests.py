@@ -87,7 +87,7 @@ async def test_a_fetch_waits_for_its_least_bytes_or_its_time(make_cluster: Make)
 
 async def test_a_waiting_fetch_whose_client_leaves_leaves_nothing_behind(make_cluster: Make) -> None:
     cluster = await lone_leader(make_cluster)
-    waiting = asyncio.ensure_future(cluster.fetch(1, 0, max_wait_ms=20_000))
+    waiting = asyncio.ensure_future(cluster.fetch(1, 0, max_wait_ms=200))
     hosted = cluster.brokers[1].hosted
     await until(lambda: len(hosted.readers) == 1)
     cluster.lines.pop(1).close()
