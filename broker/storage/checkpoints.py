@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable
 from uuid import UUID
 
-from broker.host.files import Files, write_atomically, write_durably
+from broker.host.files import Files, write_atomically
 
 REPLICATION = "replication-offset-checkpoint"
 RECOVERY_POINT = "recovery-point-offset-checkpoint"
@@ -28,9 +28,12 @@ def read_lines(files: Files, path: str) -> list[list[str]]:
     if found is None or found.size == 0:
         return []
     try:
-        lines = files.read(path).decode().splitlines()
+        text = files.read(path).decode()
     except UnicodeDecodeError as error:
         raise CheckpointCorrupt(f"{path}: not text") from error
+    if not text.endswith("\n"):
+        raise CheckpointCorrupt(f"{path}: cut within its last line")
+    lines = text.splitlines()
     if len(lines) < 2 or lines[0] != "0" or not lines[1].isdigit():
         raise CheckpointCorrupt(f"{path}: does not begin with version 0 and a count")
     entries = [line.split() for line in lines[2:]]
@@ -54,11 +57,6 @@ def read_offsets(files: Files, path: str) -> dict[tuple[str, int], int]:
 
 def format_offsets(offsets: Iterable[tuple[str, int, int]]) -> bytes:
     return format_lines(f"{topic} {partition} {offset}" for topic, partition, offset in offsets)
-
-
-async def write_offsets(files: Files, path: str, offsets: Iterable[tuple[str, int, int]]) -> None:
-    """Durable and atomic."""
-    await write_durably(files, path, format_offsets(offsets))
 
 
 def read_topic_id(files: Files, directory: str) -> UUID | None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from broker.config import KafkaConfig
 from broker.host import Host, LogDirFailed
+from broker.host.files import write_durably
 from broker.storage import checkpoints
 from broker.storage.log import Log
 
@@ -155,24 +156,24 @@ class Housekeeping:
         )
 
     async def _checkpoint(self, name: str, offset_of: Callable[[Log], int | None]) -> None:
-        entries: dict[str, list[tuple[str, int, int]]] = {path: [] for path in self._dirs.live_dirs}
-        for log in self._dirs.logs():
-            offset = offset_of(log)
-            if offset is not None and log.log_dir in entries:
-                entries[log.log_dir].append((log.topic, log.partition, offset))
-        for path, lines in entries.items():
-            await self._write(f"{path}/{name}", path, lines)
+        """Two tasks may want the same file, which goes by way of one temporary name: one after the other."""
+        async with self._writing:
+            entries: dict[str, list[tuple[str, int, int]]] = {path: [] for path in self._dirs.live_dirs}
+            for log in self._dirs.logs():
+                offset = offset_of(log)
+                if offset is not None and log.log_dir in entries:
+                    entries[log.log_dir].append((log.topic, log.partition, offset))
+            for path, lines in entries.items():
+                await self._write(f"{path}/{name}", path, checkpoints.format_offsets(lines))
 
-    async def _write(self, file: str, log_dir: str, lines: Iterable[tuple[str, int, int]]) -> None:
-        content = checkpoints.format_offsets(lines)
-        async with self._writing:  # two tasks may want the same file, which goes by way of one temporary name
-            if self._written.get(file) == content:
-                return
-            try:
-                await checkpoints.write_offsets(self._host.files, file, lines)
-                self._written[file] = content
-            except OSError as error:
-                self._dirs.dir_failed(log_dir, error)
+    async def _write(self, file: str, log_dir: str, content: bytes) -> None:
+        if self._written.get(file) == content:
+            return
+        try:
+            await write_durably(self._host.files, file, content)
+            self._written[file] = content
+        except OSError as error:
+            self._dirs.dir_failed(log_dir, error)
 
     # --- removal
 

@@ -37,6 +37,8 @@ class LeaderEpochs:
                 loaded._starts.append(int(start))
         except ValueError as error:
             raise CheckpointCorrupt(f"{loaded._path()}: {error}") from error
+        if loaded._epochs != sorted(set(loaded._epochs)) or loaded._starts != sorted(set(loaded._starts)):
+            raise CheckpointCorrupt(f"{loaded._path()}: epochs or offsets do not ascend")
         return loaded
 
     def moved_to(self, directory: str) -> None:

@@ -40,10 +40,11 @@ class Log:
     """A failing disk raises ``host.LogDirFailed(dir)`` after taking the log's directory offline.
 
     ``high_watermark`` is set by replication and clamped by truncation. ``recovery_point``: everything below is synced;
-    ``is_rewound``: the checkpoint on disk may still say more.
+    ``rewinds`` counts truncations.
     """
 
     __slots__ = (
+        "_checkpointed_rewinds",
         "_codec",
         "_flush_messages",
         "_level",
@@ -52,7 +53,6 @@ class Log:
         "dir",
         "directory",
         "high_watermark",
-        "is_rewound",
         "leader_epochs",
         "log_end_offset",
         "log_start_offset",
@@ -60,6 +60,7 @@ class Log:
         "positions",
         "producers",
         "recovery_point",
+        "rewinds",
         "rules",
         "segments",
         "topic",
@@ -78,7 +79,7 @@ class Log:
         self.log_end_offset = 0
         self.high_watermark = 0
         self.recovery_point = 0
-        self.is_rewound = False
+        self.rewinds = self._checkpointed_rewinds = 0
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)
         self.positions = Positions()
@@ -273,11 +274,11 @@ class Log:
 
     async def flush(self) -> None:
         """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
-        while self.is_rewound:
+        while (seen := self.rewinds) != self._checkpointed_rewinds:
             # The checkpoint calls synced what was cut. It must know better before anything written there since is
             # synced: after a power loss between the two, old and new would be mixed and not looked at.
-            self.is_rewound = False
             await self.dir.checkpoint_recovery()
+            self._checkpointed_rewinds = seen
         end = self.log_end_offset
         if end > self.recovery_point:
             first = self._index_of(self.recovery_point)
@@ -286,7 +287,8 @@ class Log:
             await self.dir.files.fsync_dir(self.directory)
             if self.recovery_point == 0:
                 await self.dir.files.fsync_dir(self.dir.path)  # the partition's directory itself may be new
-            self.recovery_point = max(self.recovery_point, min(end, self.log_end_offset))
+            if self.rewinds == seen:
+                self.recovery_point = max(self.recovery_point, end)
         await self.leader_epochs.sync()
 
     async def _sync(self, segment: Segment) -> None:

@@ -62,8 +62,7 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
     _settle_offsets(log, known, now_ms)
     _remove_stray_snapshots(log)
     yield from replay_producers(log, now_ms, known.producer_expiration_ms)
-    if checkpoints.PARTITION_METADATA in names:
-        log.topic_id = checkpoints.read_topic_id(log.dir.files, log.directory)
+    _load_topic_id(log)
 
 
 def create_log(log: Log, now_ms: int) -> None:
@@ -190,6 +189,15 @@ def _load_epochs(log: Log) -> bool:
         log.leader_epochs = LeaderEpochs(log.dir.files, log.directory)
         return False
     return log.leader_epochs.latest >= 0 or not any(segment.size for segment in log.segments)
+
+
+def _load_topic_id(log: Log) -> None:
+    """A file that a power loss left torn is removed: the controller says the id again."""
+    try:
+        log.topic_id = checkpoints.read_topic_id(log.dir.files, log.directory)
+    except CheckpointCorrupt as error:
+        logger.warning("%s-%d: %s; removed", log.topic, log.partition, error)
+        log.dir.files.unlink(f"{log.directory}/{checkpoints.PARTITION_METADATA}")
 
 
 def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:

@@ -49,16 +49,16 @@ def restart_at(log: Log, offset: int) -> None:
     log.producers.producers.clear()
     log.log_start_offset = offset
     log.log_end_offset = log.recovery_point = log.high_watermark = offset
-    log.is_rewound = True
+    log.rewinds += 1
     log.dir.on_truncated(log)
 
 
 def _end_at(log: Log, offset: int) -> None:
     log.log_end_offset = offset
     log.log_start_offset = min(log.log_start_offset, offset)
+    log.rewinds += 1
     if offset < log.recovery_point:
         log.recovery_point = offset
-        log.is_rewound = True
         log.dir.on_truncated(log)
     log.high_watermark = min(log.high_watermark, offset)
     log.leader_epochs.truncate_from_end(offset)
