@@ -142,6 +142,7 @@ def _write_files(name: str, known: Sequence[Server], wanted: int, engine: str, k
         values = {"dataDir": str(root / "data" / "zookeeper"), "clientPort": keeper.rpartition(":")[2]}
         path.write_text(example("zookeeper.properties", values), encoding="utf-8")
         _remember(name, servers.zookeeper_of(str(path), (), engine, kafka_home))
+    taken.add(int(keeper.rpartition(":")[2]))
     have = sum(server.kind == BROKER for server in known)
     for offset, port in enumerate(ports.choose(FIRST_PORTS[BROKER], wanted - have, taken)):
         broker = have + offset + 1

@@ -152,3 +152,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/kops" in str(item.path):
             item.add_marker(pytest.mark.filterwarnings("ignore:.*_text is deprecated:DeprecationWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))

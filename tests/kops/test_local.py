@@ -1,0 +1,133 @@
+"""Clusters on this machine, for real: started, killed, paused, started again, stopped, and nothing left."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from kops.local import clusters, ports, processes, state
+from tests.kops.conftest import Said
+
+Kops = Callable[..., Said]
+
+
+@pytest.fixture(autouse=True)
+def own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the usual ones: somebody may use them, or run the same test."""
+    first = ports.choose(20_000 + psutil.Process().pid * 7 % 30_000, 1)[0]
+    monkeypatch.setattr(clusters, "FIRST_PORTS", {state.ZOOKEEPER: first, state.BROKER: first + 1})
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(home: Path) -> Iterator[None]:
+    """Whatever a test did, its servers end with it."""
+    yield
+    left = [server for server in state.servers() if processes.state(server) != processes.STOPPED]
+    for server in left:
+        psutil.Process(server.pid).kill()
+        processes.wait_gone(server, 10)
+
+
+def items(said: Said) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(said.out)["items"]
+    return found
+
+
+def test_up_starts_a_whole_cluster_and_down_stops_it(kops: Kops, home: Path) -> None:
+    said = kops("up", "-n", "2", "-o", "json")
+    assert said.code == 0, said.err
+    assert [(one["kind"], one["state"]) for one in items(said)] == [
+        ("zookeeper", "running"),
+        ("broker", "running"),
+        ("broker", "running"),
+    ]
+    assert "running already" in kops("up").err
+    assert [one["id"] for one in items(kops("broker", "list", "-o", "json"))] == [1, 2]
+    assert kops("status").code == 0
+    down = kops("down", "-o", "json")
+    assert {one["state"] for one in items(down)} == {"stopped"}
+    assert kops("up", "-q").code == 0
+    assert kops("down", "--wipe", "--yes").code == 0
+    assert not clusters.folder("dev").exists()
+    assert state.servers() == []
+    assert kops("down").code == 3
+
+
+def test_a_killed_broker_is_missed_and_comes_back_by_its_id(kops: Kops) -> None:
+    assert kops("up", "-n", "2", "-q").code == 0
+    assert kops("broker", "kill", "2").out.startswith("killed broker 2 (pid ")
+    said = kops("status", "-o", "json")
+    assert said.code == 10
+    assert json.loads(said.out)["errors"][0]["message"] == "cluster dev: broker 2 is stopped"
+    assert kops("broker", "kill", "2").code == 4
+    back = kops("broker", "start", "2", "-o", "json")
+    assert (back.code, items(back)[0]["state"]) == (0, "running")
+    assert kops("broker", "start", "2").code == 4
+    assert kops("down").code == 0
+
+
+def test_a_paused_broker_is_shown_as_paused_until_it_is_resumed(kops: Kops) -> None:
+    assert kops("up", "-n", "1", "-q").code == 0
+    assert kops("broker", "pause").code == 0
+    assert [one["state"] for one in items(kops("status", "-o", "json"))] == ["running", "paused"]
+    assert kops("broker", "resume", "1").code == 0
+    assert kops("status").code == 0
+    assert kops("broker", "logs", "-n", "100").out.count("started") >= 1
+    assert kops("down", "--wipe", "-y").code == 0
+
+
+def test_servers_are_started_one_by_one_by_their_files(kops: Kops, home: Path) -> None:
+    keeper, port = ports.choose(25_000 + psutil.Process().pid * 3 % 30_000, 2)
+    assert kops("config", "init").code == 0
+    way = ("--override", f"clientPort={keeper}", "--override", f"dataDir={home}/zk")
+    said = kops("zookeeper", "start", "-daemon", "config/zookeeper.properties", *way)
+    assert said.code == 0, said.err
+    overrides = {
+        "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "log.dirs": f"{home}/logs",
+        "zookeeper.connect": f"127.0.0.1:{keeper}",
+    }
+    words = [word for key, value in overrides.items() for word in ("--override", f"{key}={value}")]
+    said = kops("broker", "start", "config/server.properties", "--daemon", *words, "-o", "json")
+    assert said.code == 0, said.err
+    (broker,) = items(said)
+    assert any(word.endswith("config/server.properties") for word in psutil.Process(broker["pid"]).cmdline())
+    listed = kops("zookeeper", "shell", f"127.0.0.1:{keeper}", "ls", "/brokers/ids")
+    assert listed.out == "[0]\n"
+    assert kops("broker", "stop", "--all").out == f"stopped broker 0 (pid {broker['pid']})\n"
+    assert kops("zookeeper", "stop", "config/zookeeper.properties").code == 0
+
+
+def test_a_broker_that_cannot_start_says_why(kops: Kops, home: Path) -> None:
+    (home / "bad.properties").write_text("broker.id=x\nzookeeper.connect=127.0.0.1:1\n")
+    assert kops("broker", "start", "bad.properties", "--daemon").code == 2
+    (home / "bad.properties").write_text("broker.id=1\nzookeeper.connect=127.0.0.1:1\nlog.segment.bytes=many\n")
+    said = kops("broker", "start", "bad.properties", "--daemon")
+    assert said.code == 1
+    assert "log.segment.bytes" in said.err
+    assert "Its log: " in said.err
+
+
+def test_a_pid_that_is_another_process_now_is_not_touched(home: Path) -> None:
+    server = state.Server(state.BROKER, "/x", "127.0.0.1:1", "", 1, pid=psutil.Process().pid, started=1.0)
+    assert processes.state(server) == processes.STOPPED
+
+
+def test_fewer_brokers_than_a_cluster_has_are_refused(kops: Kops) -> None:
+    assert kops("up", "-n", "1", "-q").code == 0
+    assert kops("up", "-n", "2", "-q", "-o", "json").code == 0
+    assert kops("up", "-n", "1").code == 4
+    assert kops("down", "--wipe", "-y").code == 0
+
+
+def test_two_brokers_of_one_id_are_told_apart_by_cluster_or_file(kops: Kops) -> None:
+    assert kops("up", "-n", "1", "-q", "--name", "one").code == 0
+    assert kops("up", "-n", "1", "-q", "--name", "two").code == 0
+    killed = items(kops("broker", "kill", "1", "-o", "json"))[0]
+    assert killed["cluster"] == "two"
+    assert kops("broker", "kill", "1", "-b", "127.0.0.1:1").code == 4
+    assert kops("down", "--name", "one", "--wipe", "-y").code == 0
+    assert kops("down", "--name", "two", "--wipe", "-y").code == 0
