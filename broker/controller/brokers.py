@@ -6,7 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from broker.controller import deletion, partitions, replicas
+from broker.controller import deletion, partitions, reassignment, replicas
 from broker.controller.conversation import Transition, Turn, ask, delete_nodes
 from broker.controller.events import CloseChannel, ControlledShutdown, ControlReply, OpenChannel, Reply
 from broker.controller.leader_election import CONTROLLED_SHUTDOWN
@@ -107,6 +107,7 @@ def _on_startup(turn: Turn, started: Sequence[int]) -> Transition[None]:
     back = context.replicas_on(set(started))
     replicas.to_online(turn, replicas.in_states(turn, back, R.NEW, R.ONLINE, R.OFFLINE, R.DELETION_INELIGIBLE))
     yield from partitions.elect_new_and_offline(turn)
+    yield from reassignment.resume(turn, started)
     yield from deletion.resume(turn, dict.fromkeys(it.partition.topic for it in back))
 
 

@@ -36,7 +36,13 @@ def enqueue(turn: Turn, marked: Sequence[str]) -> Transition[None]:
         if topic not in turn.context.to_delete:
             log.info("topic %s is queued for deletion", topic)
             turn.context.to_delete[topic] = None
+            if _is_being_reassigned(turn, topic):
+                make_wait(turn, [topic], "it is being reassigned")
     yield from resume_deletions(turn)
+
+
+def _is_being_reassigned(turn: Turn, topic: str) -> bool:
+    return any(it.adding or it.removing for it in turn.context.assignments.get(topic, {}).values())
 
 
 def accept_marks(turn: Turn, marked: Sequence[str]) -> Transition[list[str]]:
@@ -61,7 +67,7 @@ def make_wait(turn: Turn, topics: Iterable[str], reason: str) -> None:
 
 def resume(turn: Turn, topics: Iterable[str]) -> Transition[None]:
     """What they waited for has come: try again."""
-    waiting = [topic for topic in topics if topic in turn.context.to_delete]
+    waiting = [it for it in topics if it in turn.context.to_delete and not _is_being_reassigned(turn, it)]
     for topic in waiting:
         turn.context.deletion_ineligible.pop(topic, None)
     if waiting:

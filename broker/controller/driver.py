@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from broker.cluster.ibp import Ibp
@@ -21,7 +21,7 @@ from broker.controller.channels import Channels
 from broker.controller.conversation import ControllerMoved, Transition
 from broker.controller.events import Effect, Event
 from broker.controller.machine import ControllerMachine, refusal
-from broker.controller.state import TopicPartition
+from broker.controller.state import ReplicaAssignment, TopicPartition
 from broker.host import Host, Timer
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.messages.allocate_producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
@@ -116,6 +116,24 @@ class Controller:
         outcome: dict[TopicPartition, tuple[ErrorCode, str | None]]
         outcome = await self._ask(lambda token: ev.ElectLeaders(token, asked, election_type))
         return outcome
+
+    async def reassign_partitions(
+        self, targets: Mapping[tuple[str, int], Sequence[int] | None]
+    ) -> dict[TopicPartition, tuple[ErrorCode, str | None]]:
+        """AlterPartitionReassignments; None cancels. Raises KafkaError NOT_CONTROLLER."""
+        asked = {TopicPartition(*pair): None if it is None else tuple(it) for pair, it in targets.items()}
+        outcome: dict[TopicPartition, tuple[ErrorCode, str | None]]
+        outcome = await self._ask(lambda token: ev.ReassignPartitions(token, asked))
+        return outcome
+
+    async def list_reassignments(
+        self, partitions: Sequence[tuple[str, int]] | None
+    ) -> dict[TopicPartition, ReplicaAssignment]:
+        """ListPartitionReassignments; None: all. Raises KafkaError NOT_CONTROLLER."""
+        asked = None if partitions is None else tuple(TopicPartition(*pair) for pair in partitions)
+        found: dict[TopicPartition, ReplicaAssignment]
+        found = await self._ask(lambda token: ev.ListReassignments(token, asked))
+        return found
 
     async def controlled_shutdown(self, broker_id: int, broker_epoch: int) -> tuple[TopicPartition, ...]:
         """Move leadership off a broker; answers what it still leads.
@@ -301,6 +319,8 @@ def event_of(path: str, kind: WatchKind) -> Event | None:
             return ev.LogDirEvent()
         case znodes.PREFERRED_REPLICA_ELECTION:
             return ev.PreferredElectionZnode()
+        case znodes.REASSIGN_PARTITIONS:
+            return ev.ReassignmentZnode()
     if kind is not WatchKind.DATA_CHANGED:
         return None
     if parent == znodes.BROKER_IDS:

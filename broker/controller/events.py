@@ -6,6 +6,7 @@ is a request: exactly one :class:`Reply` with that token answers it, unless the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from broker.controller.state import TopicPartition
@@ -87,6 +88,27 @@ class ElectLeaders(NamedTuple):
     election_type: int
 
 
+class ReassignPartitions(NamedTuple):
+    """AlterPartitionReassignments (KIP-455). A target of None cancels.
+
+    The reply is ``dict[TopicPartition, tuple[ErrorCode, str | None]]``.
+    """
+
+    token: int
+    targets: Mapping[TopicPartition, tuple[int, ...] | None]
+
+
+class ListReassignments(NamedTuple):
+    """ListPartitionReassignments. The reply is ``dict[TopicPartition, ReplicaAssignment]``."""
+
+    token: int
+    partitions: tuple[TopicPartition, ...] | None
+
+
+class ReassignmentZnode(NamedTuple):
+    """/admin/reassign_partitions was created or changed."""
+
+
 class ControlledShutdown(NamedTuple):
     """A broker wants to stop. The reply is the tuple of partitions that it still leads, or a KafkaError."""
 
@@ -124,6 +146,9 @@ Event = (
     | AutoRebalance
     | ControlReply
     | ElectLeaders
+    | ReassignPartitions
+    | ListReassignments
+    | ReassignmentZnode
     | ControlledShutdown
     | AlterPartition
     | AllocateProducerIds

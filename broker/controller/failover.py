@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from broker.controller import brokers, deletion, elections, partitions, replicas, topics
+from broker.controller import brokers, deletion, elections, partitions, reassignment, replicas, topics
 from broker.controller.conversation import Transition, Turn, ask, delete_nodes, guarded, read_states, read_topics
 from broker.controller.events import AutoRebalance, SetTimer
 from broker.controller.requests import send_metadata
@@ -33,6 +33,8 @@ def take_over(turn: Turn) -> Transition[None]:
     turn.context.to_delete.update(dict.fromkeys((yield from deletion.accept_marks(turn, marked))))
     yield from _start_replicas(turn)
     yield from _start_partitions(turn)
+    yield from reassignment.resume(turn)
+    yield from reassignment.on_reassignment_znode(turn)
     yield from deletion.resume_deletions(turn)
     yield from elections.on_preferred_election_znode(turn)
     turn.effects.append(SetTimer(FIRST_REBALANCE_S, AutoRebalance()))
@@ -106,6 +108,8 @@ def _start_replicas(turn: Turn) -> Transition[None]:
     for replica in offline:
         if context.is_to_be_deleted(replica.partition.topic):
             deletion.make_wait(turn, [replica.partition.topic], f"broker {replica.broker} is not there")
+    for partition in reassignment.in_progress(turn):
+        deletion.make_wait(turn, [partition.topic], f"{partition} is being reassigned")
 
 
 def _start_partitions(turn: Turn) -> Transition[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from broker.controller import reassignment
 from broker.controller.conversation import Transition, Turn, ask, delete_nodes, guarded, read_states
 from broker.controller.events import AlterPartition, Reply
 from broker.controller.requests import send_metadata
@@ -54,6 +55,7 @@ def alter_partition(turn: Turn, event: AlterPartition) -> Transition[None]:
     changed = [partition for partition, answer in outcomes.items() if answer.error_code == ErrorCode.NONE]
     if changed:
         send_metadata(turn, turn.context.recipients(), changed)
+        yield from reassignment.on_isr_changed(turn, changed)
 
 
 def _judge_topic(turn: Turn, topic: RequestTopicData, version: int) -> list[_Proposal]:
@@ -184,4 +186,5 @@ def on_isr_change(turn: Turn) -> Transition[None]:
     turn.context.leadership.update(present)
     if present:
         send_metadata(turn, turn.context.recipients(), present)
+        yield from reassignment.on_isr_changed(turn, present)
     yield from delete_nodes(turn, paths)

@@ -13,7 +13,17 @@ from uuid import UUID
 
 from broker.cluster.ibp import Ibp
 from broker.config import KafkaConfig
-from broker.controller import brokers, deletion, elections, failover, isr_changes, partitions, producer_ids, topics
+from broker.controller import (
+    brokers,
+    deletion,
+    elections,
+    failover,
+    isr_changes,
+    partitions,
+    producer_ids,
+    reassignment,
+    topics,
+)
 from broker.controller import events as ev
 from broker.controller.conversation import ControllerMoved, Transition, Turn, ask, delete_nodes
 from broker.controller.events import Effect, Event, Reply
@@ -146,6 +156,12 @@ def _handle(turn: Turn, event: Event) -> Transition[None]:
             yield from brokers.on_control_reply(turn, event)
         case ev.ElectLeaders():
             yield from elections.elect_leaders(turn, event)
+        case ev.ReassignPartitions():
+            yield from reassignment.reassign_partitions(turn, event)
+        case ev.ListReassignments():
+            reassignment.list_reassignments(turn, event)
+        case ev.ReassignmentZnode():
+            yield from reassignment.on_reassignment_znode(turn)
         case ev.ControlledShutdown():
             yield from brokers.controlled_shutdown(turn, event)
         case ev.AlterPartition():
@@ -164,7 +180,7 @@ def refusal(event: Event) -> Reply | None:
             return Reply(event.token, AlterPartitionResponse(error_code=not_controller))
         case ev.AllocateProducerIds():
             return Reply(event.token, AllocateProducerIdsResponse(error_code=not_controller))
-        case ev.ElectLeaders() | ev.ControlledShutdown():
+        case ev.ElectLeaders() | ev.ControlledShutdown() | ev.ReassignPartitions() | ev.ListReassignments():
             return Reply(
                 event.token, KafkaError(not_controller, "This is not the correct controller for this cluster.")
             )

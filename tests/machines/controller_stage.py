@@ -281,6 +281,10 @@ class Stage:
 
     def look(self, name: str) -> str:
         """A partition's state, or whether a path is there."""
+        if name.startswith("assignment:"):
+            topic, index = _partition(name.removeprefix("assignment:"))
+            found = self.zk.perform(OBSERVER, GetData(znodes.topic(topic)))
+            return _outcome(znodes.TopicZnode.decode(topic, found.data).partitions[index])
         if name.startswith("/"):
             found = self.zk.perform(OBSERVER, GetData(name))
             return f"is {found.data.decode() if found.data else ''}".strip() if found.ok else "is absent"
@@ -387,8 +391,14 @@ def _reply(value: Any) -> str:
     if isinstance(value, AllocateProducerIdsResponse):
         return ErrorCode(value.error_code).name + f" {value.producer_id_start}+{value.producer_id_len}"
     if isinstance(value, dict):
-        return "; ".join(f"{partition} {code.name}" for partition, (code, _) in value.items()) or "nothing"
+        return "; ".join(f"{partition} {_outcome(it)}" for partition, it in value.items()) or "nothing"
     return f"still leads {_ids(value)}"
+
+
+def _outcome(it: Any) -> str:
+    if isinstance(it, znodes.ReplicaAssignment):
+        return f"{_ids(it.replicas)} adding {_ids(it.adding)} removing {_ids(it.removing)}"
+    return str(it[0].name)
 
 
 def _partition(name: str) -> TopicPartition:
@@ -543,6 +553,24 @@ def _elect_by_znode(stage: Stage, names: str) -> None:
     stage.put(znodes.PREFERRED_REPLICA_ELECTION, znodes.encode_partition_set(map(_partition, names.split(","))))
 
 
+def _reassign(stage: Stage, name: str, target: str) -> None:
+    stage.controller.events.append(ev.ReassignPartitions(1, {_partition(name): _replicas(target)}))
+
+
+def _cancel_reassignment(stage: Stage, name: str) -> None:
+    stage.controller.events.append(ev.ReassignPartitions(1, {_partition(name): None}))
+
+
+def _list_reassignments(stage: Stage) -> None:
+    stage.controller.events.append(ev.ListReassignments(1, None))
+
+
+def _reassign_by_znode(stage: Stage, plan: str) -> None:
+    moves = dict(re.fullmatch(r"(\S+) to ([\d,]+)", it).groups() for it in plan.split("; "))  # type: ignore[union-attr]
+    targets = {tuple(_partition(name)): _replicas(target) for name, target in moves.items()}
+    stage.put(znodes.REASSIGN_PARTITIONS, znodes.encode_reassignment(targets))  # type: ignore[arg-type]
+
+
 def _rebalance(stage: Stage) -> None:
     stage.controller.events.append(ev.AutoRebalance())
 
@@ -607,6 +635,10 @@ _VERBS: tuple[tuple[str, Callable[..., None]], ...] = (
     (r"the leader of (\S+) writes isr ([\d,]+) and has not said so yet", _leader_writes_quietly),
     (r"elect (preferred|unclean) (\S+)", _elect),
     (r"the old tool asks for preferred (\S+)", _elect_by_znode),
+    (r"reassign (\S+) to ([\d,-]+)", _reassign),
+    (r"cancel the reassignment of (\S+)", _cancel_reassignment),
+    (r"list the reassignments", _list_reassignments),
+    (r"the old tool moves (.+)", _reassign_by_znode),
     (r"it is time to rebalance", _rebalance),
     (r"broker (\d+) wants producer ids", _producer_ids),
     (r"the reply to the next write of (\S+) will be lost", _lose_reply),
