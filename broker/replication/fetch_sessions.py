@@ -107,10 +107,11 @@ class Reader:
         if not self.has_news:
             self.has_news = True
             session.news[self] = None
-        if session.parked is None:
+        if session.parked is not None:
+            if wake:
+                session.wake.add(session.parked)
+        elif not session.is_reading:  # else it may be parked next, and must be told of what comes then
             self.register(None)
-        elif wake:
-            session.wake.add(session.parked)
 
     def settle(self) -> None:
         """Everything is sent and nothing is expected."""
@@ -148,6 +149,7 @@ class FetchSession:
         "created_at",
         "epoch",
         "fetched_at",
+        "is_reading",
         "news",
         "parked",
         "readers",
@@ -168,6 +170,7 @@ class FetchSession:
         self.readers: dict[Key, Reader] = {}
         self.news: dict[Reader, None] = {}
         self.parked: Parked | None = None
+        self.is_reading = False
 
     def update(self, topics: Iterable[WantedTopic]) -> None:
         """Add or change the partitions that a request names; each has news."""

@@ -72,6 +72,7 @@ class Reads:
 
     def read(self, session: FetchSession, full: bool, limits: FetchLimits, *, first: bool) -> list[PartitionRead]:
         """Everything that is to be said now. ``first``: the request has just come, so followers' progress is taken."""
+        session.is_reading = True
         readers: Iterable[Reader] = list(session.readers.values() if full else session.news)
         found: list[PartitionRead] = []
         remaining = limits.max_bytes
@@ -86,6 +87,7 @@ class Reads:
                 found.append(read)
             elif self._is_quiet(reader, read, limits):
                 reader.settle()
+        session.is_reading = False
         return found
 
     def _read(self, reader: Reader, remaining: int, min_one: bool, committed: bool, first: bool) -> PartitionRead:

@@ -64,9 +64,7 @@ class Broker:
             listeners="PLAINTEXT://127.0.0.1:0",
             log_dirs=(str(cluster.path / str(broker_id)),),
             inter_broker_protocol_version=cluster.ibp.release,
-            replica_fetch_wait_max_ms=100,
-            replica_fetch_backoff_ms=50,
-            **cluster.settings,
+            **{"replica_fetch_wait_max_ms": 100, "replica_fetch_backoff_ms": 50} | cluster.settings,
         )
         self.host = real_host()
         self.peers = Peers(self.host.net, self.host.clock)

@@ -48,6 +48,15 @@ async def test_followers_learn_the_high_watermark_with_their_next_fetch(make_clu
     await until(lambda: cluster.brokers[2].hosted.log.high_watermark == 1)
 
 
+async def test_acks_all_does_not_wait_for_the_followers_fetch_to_time_out(make_cluster: Make) -> None:
+    cluster = make_cluster(replica_fetch_wait_max_ms=10_000)
+    await cluster.start(1, 2, 3)
+    cluster.elect(1, isr=[1, 2, 3])
+    async with asyncio.timeout(5):
+        for value in range(20):
+            await cluster.produce(1, str(value))
+
+
 async def test_a_produce_waits_for_an_in_sync_follower_that_is_away_until_it_is_dropped(make_cluster: Make) -> None:
     cluster = make_cluster(replica_lag_time_max_ms=300)
     await cluster.start(1, 2, 3)
