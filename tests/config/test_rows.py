@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from broker.config import BROKER_KEY, BROKER_KEYS, TOPIC_KEYS, KafkaConfig, Key, Kind, LogConfig
+from broker.config.page import settings_page
 
 TYPES: dict[Kind, Any] = {
     Kind.BOOLEAN: bool,
@@ -80,3 +81,8 @@ def test_a_setting_is_said_to_act_exactly_when_somebody_reads_it() -> None:
     for key in BROKER_KEYS:
         acts = key.attribute in read or any(topics_act[name] for name in sources.get(key.name, ()))
         assert key.effect == acts, f"{key.name}: effect={key.effect}, yet it is {'' if acts else 'not '}read"
+
+
+def test_the_page_of_settings_is_made_from_the_rows_as_they_are() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
+    assert page.read_text() == settings_page(), "run: python -m broker.config.page > docs/settings.md"
