@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from broker.controller.reassignment import is_moving
 from broker.controller.state import PartitionState, ReplicaState
 from broker.zk import znodes
 from broker.zk.operations import GetChildren, GetData
@@ -71,7 +72,11 @@ class Chaos:
             self.happen(f"topic {topic} is marked for deletion")
         elif draw < 0.8 and self.topics:
             self.propose(self.random.choice(self.topics))
-        elif draw < 0.85 and self.topics:
+        elif draw < 0.82 and self.topics:
+            partition = f"{self.random.choice(self.topics)}-0"
+            moves = [f"reassign {partition} to {self.layout()}", f"cancel the reassignment of {partition}"]
+            self.happen(self.random.choice(moves))
+        elif draw < 0.86 and self.topics:
             self.happen(f"topic {self.random.choice(self.topics)} grows by {self.layout()}")
         elif draw < 0.9 and self.topics:
             path = znodes.partition_state(self.random.choice(self.topics), 0)
@@ -122,6 +127,20 @@ class Chaos:
         words = f"isr {','.join(map(str, isr))} epoch {leadership.leader_epoch} version {leadership.partition_epoch}"
         self.happen(f"leader {leadership.leader} proposes {topic}-0 {words}")
 
+    def complete_moves(self) -> None:
+        """Every leader finds all replicas in sync."""
+        context = self.stage.controller.machine.context
+        for partition in list(context.partitions()):
+            if not context.is_known(partition):
+                continue  # its deletion had been waiting for a move to end
+            leadership, replicas = context.leadership[partition], context.assignment(partition).replicas
+            isr = f"isr {','.join(map(str, replicas))}"
+            if not self.stage.ibp.alter_partition:
+                self.happen(f"the leader of {partition} writes {isr}")
+                continue
+            words = f"epoch {leadership.leader_epoch} version {leadership.partition_epoch}"
+            self.happen(f"leader {leadership.leader} proposes {partition} {isr} {words}")
+
     def finish(self) -> None:
         """Everybody comes back."""
         for broker in BROKERS:
@@ -136,6 +155,7 @@ def test_whatever_happens_the_cluster_ends_up_whole(seed: int, ibp: str) -> None
     for _ in range(40):
         chaos.step()
     chaos.finish()
+    chaos.complete_moves()
     context = chaos.stage.controller.machine.context
     for states in chaos.states.values():
         for (before, version), (after, later) in pairwise(states):
@@ -144,6 +164,7 @@ def test_whatever_happens_the_cluster_ends_up_whole(seed: int, ibp: str) -> None
             assert after.leader == before.leader or after.leader_epoch > before.leader_epoch or later == 0, chaos.story
     assert sorted(context.assignments) == sorted(chaos.topics), chaos.story
     assert not context.to_delete, chaos.story
+    assert not any(is_moving(context.assignment(it)) for it in context.partitions()), chaos.story
     for partition in context.partitions():
         leadership = context.leadership[partition]
         assert context.state_of(partition) is PartitionState.ONLINE, chaos.story
