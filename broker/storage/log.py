@@ -44,10 +44,10 @@ class Log:
     """
 
     __slots__ = (
-        "_checkpointed_rewinds",
         "_codec",
         "_flush_messages",
         "_level",
+        "_synced_rewinds",
         "_writes_log_append_time",
         "config",
         "dir",
@@ -79,7 +79,7 @@ class Log:
         self.log_end_offset = 0
         self.high_watermark = 0
         self.recovery_point = 0
-        self.rewinds = self._checkpointed_rewinds = 0
+        self.rewinds = self._synced_rewinds = 0
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)
         self.positions = Positions()
@@ -274,21 +274,22 @@ class Log:
 
     async def flush(self) -> None:
         """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
-        while (seen := self.rewinds) != self._checkpointed_rewinds:
+        checkpointed = self._synced_rewinds
+        while (seen := self.rewinds) != checkpointed:
             # The checkpoint calls synced what was cut. It must know better before anything written there since is
             # synced: after a power loss between the two, old and new would be mixed and not looked at.
             await self.dir.checkpoint_recovery()
-            self._checkpointed_rewinds = seen
+            checkpointed = seen
         end = self.log_end_offset
-        if end > self.recovery_point:
-            first = self._index_of(self.recovery_point)
-            for segment in self.segments[first:]:
+        if end > self.recovery_point or seen != self._synced_rewinds:
+            for segment in self.segments[self._index_of(self.recovery_point - 1) :]:
                 await self._sync(segment)
             await self.dir.files.fsync_dir(self.directory)
             if self.recovery_point == 0:
                 await self.dir.files.fsync_dir(self.dir.path)  # the partition's directory itself may be new
             if self.rewinds == seen:
                 self.recovery_point = max(self.recovery_point, end)
+                self._synced_rewinds = seen
         await self.leader_epochs.sync()
 
     async def _sync(self, segment: Segment) -> None:

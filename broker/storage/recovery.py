@@ -262,7 +262,8 @@ def _recover(log: Log, recovery_point: int, names: list[str]) -> Iterator[None]:
         log.dir.files.unlink(f"{log.directory}/{name}")  # perhaps of offsets that were truncated and written anew
     for index in range(first, len(log.segments)):
         segment = log.segments[index]
-        if (yield from _recover_segment(log, segment)):
+        until = log.segments[index + 1].base if index + 1 < len(log.segments) else None
+        if (yield from _recover_segment(log, segment, until)):
             for later in log.segments[index + 1 :]:
                 logger.warning("%s-%d: segment %d follows a cut, removed", log.topic, log.partition, later.base)
                 log.dir.remove_later(later.rename_away(), 0)
@@ -273,18 +274,22 @@ def _recover(log: Log, recovery_point: int, names: list[str]) -> Iterator[None]:
     log.recovery_point = min(recovery_point, log.log_end_offset)
 
 
-def _recover_segment(log: Log, segment: Segment) -> Generator[None, None, bool]:
+def _recover_segment(log: Log, segment: Segment, until: int | None = None) -> Generator[None, None, bool]:
     """Check all batches of ``segment``, cut after the last good one, rebuild its indexes, assign its epochs.
 
-    The epochs of earlier segments must be known, and no later ones. Returns whether anything was cut.
+    What reaches past ``until``, the next segment's base, was truncated before that segment was begun, and goes too.
+    The epochs of earlier segments must be known, and no later ones. Returns whether the log ends here for damage.
     """
-    good, expected = 0, segment.base
+    good, expected, overlaps = 0, segment.base, False
     for position, head in _checked(segment):
         if position < 0:
             yield
             continue
         if head.base_offset < expected or 0 <= head.leader_epoch < log.leader_epochs.latest:
             break  # offsets and epochs only ascend: what follows was truncated once, and came back with a power loss
+        if until is not None and head.last_offset >= until:
+            overlaps = True
+            break
         log.leader_epochs.assign(head.leader_epoch, head.base_offset)
         good, expected = position + head.size, head.next_offset
     cut = segment.size - good
@@ -302,7 +307,7 @@ def _recover_segment(log: Log, segment: Segment) -> Generator[None, None, bool]:
     segment.rebuild_indexes(log.config.index_interval_bytes)
     segment.seal()
     log.log_end_offset = max(expected, log.log_end_offset) if good else max(log.log_end_offset, segment.base)
-    return bool(cut)
+    return bool(cut) and not overlaps
 
 
 def _checked(segment: Segment) -> Iterator[tuple[int, BatchHeader]]:

@@ -57,9 +57,8 @@ def _end_at(log: Log, offset: int) -> None:
     log.log_end_offset = offset
     log.log_start_offset = min(log.log_start_offset, offset)
     log.rewinds += 1
-    if offset < log.recovery_point:
-        log.recovery_point = offset
-        log.dir.on_truncated(log)
+    log.recovery_point = min(log.recovery_point, offset)
+    log.dir.on_truncated(log)
     log.high_watermark = min(log.high_watermark, offset)
     log.leader_epochs.truncate_from_end(offset)
 

@@ -107,7 +107,11 @@ class Story:
             for at, head in batches.headers(whole):
                 found = whole[at : at + head.size]
                 if head.base_offset < self.flushed[number] or not self.after_power_loss:
-                    assert self.sent[number][head.base_offset] == found
+                    assert self.sent[number][head.base_offset] == found, (
+                        number,
+                        head.base_offset,
+                        self.flushed[number],
+                    )
                 # a truncation is not synced: after a power loss what was cut may be there again
                 assert (head.base_offset, found) in self.history[number]
                 kept[head.base_offset] = found
@@ -131,7 +135,7 @@ class Story:
             self.disk.lose_power()
 
 
-@pytest.mark.parametrize("seed", range(int(__import__("os").environ.get("SEEDS","30"))))
+@pytest.mark.parametrize("seed", range(int(__import__("os").environ.get("SEEDS", "30"))))
 def test_a_broker_that_dies_again_and_again_keeps_its_word(seed: int) -> None:
     story = Story(seed)
     try:
