@@ -1,4 +1,4 @@
-"""The page of settings in the documentation, made from the rows: ``python -m broker.config.page > docs/settings.md``."""
+"""The documentation's page of settings, from the rows: ``python -m broker.config.page > docs/settings.md``."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from broker.config.topic_keys import TOPIC_KEYS
 HEAD = """\
 # Settings
 
-Made from the rows in `broker/config` by `python -m broker.config.page > docs/settings.md`; a test holds this page against
-them. Names, types and defaults are those of Apache Kafka 3.9. **no** under "acts": the setting is accepted, so that
+Made from the rows in `broker/config` by `python -m broker.config.page > docs/settings.md`; a test holds this page
+against them. Names, types and defaults are those of Apache Kafka 3.9. **no** under "acts": the setting is accepted, so that
 Kafka's files work, and does nothing here.
 """
 
-LARGE = {str(MAX_INT): "2³¹−1", str(MAX_LONG): "2⁶³−1", str(MAX_DOUBLE): "1.8e308"}
+LARGE = {str(MAX_INT): "2³¹-1", str(MAX_LONG): "2⁶³-1", str(MAX_DOUBLE): "1.8e308"}
 
 
 def settings_page() -> str:
