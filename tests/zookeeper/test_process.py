@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,29 @@ async def test_kill_9_loses_no_acknowledged_write(tmp_path: Path, round_: int) -
                 assert indexes == list(range(len(indexes)))
     finally:
         await asyncio.to_thread(again.stop)
+
+
+async def test_a_server_that_was_stopped_for_a_while_hears_its_clients_before_it_expires_them(tmp_path: Path) -> None:
+    server = Process(tmp_path, "minSessionTimeout=400")
+    await asyncio.to_thread(server.wait_ready)
+    try:
+        async with Wire(server.port) as alive, Wire(server.port) as silent:
+            await alive.connect(timeout_ms=400)
+            gone = await silent.connect(timeout_ms=400)
+            server.process.send_signal(signal.SIGSTOP)
+            alive.send(OpCode.PING, xid=-2)
+            await asyncio.sleep(1.0)
+            server.process.send_signal(signal.SIGCONT)
+            assert (await alive.answer()).xid == -2
+            for _ in range(4):
+                await asyncio.sleep(0.1)
+                assert (await alive.ask(OpCode.PING, xid=-2)).err == 0
+            with pytest.raises(Closed):
+                await silent.frame()
+            async with Wire(server.port) as back:
+                assert (await back.connect(gone.session_id, gone.password)).timeout_ms == 0
+    finally:
+        await asyncio.to_thread(server.stop)
 
 
 def test_a_second_server_on_the_same_directory_is_refused(tmp_path: Path) -> None:
