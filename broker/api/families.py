@@ -17,11 +17,12 @@ from broker.api import (
     offsets,
     partitions,
     produce,
+    reassignments,
     topics,
     transactions,
 )
 
 FAMILIES: Final[tuple[ModuleType, ...]] = (
-    *(produce, fetch, offsets, metadata, topics, partitions, configs),
+    *(produce, fetch, offsets, metadata, topics, partitions, reassignments, configs),
     *(transactions, groups, group_offsets, cluster, logdirs, control),
 )
