@@ -146,6 +146,7 @@ class Cluster:
         self.settings = settings
         self.brokers: dict[int, Broker] = {}
         self.lines: dict[int, Line] = {}
+        self.stops: list[Callable[[], Awaitable[None]]] = []
         self.accepts = True
         self.proposals: list[Proposal] = []
         self.epoch = 0
@@ -161,6 +162,8 @@ class Cluster:
         self.announce()
 
     async def stop(self) -> None:
+        for stop in self.stops:
+            await stop()
         for line in self.lines.values():
             line.close()
         for broker in self.brokers.values():
