@@ -45,7 +45,8 @@ async def test_create_describe_produce_consume_fail_over_and_delete(
         leader, replicas, isr = await described()
         assert (replicas, isr) == ({0, 1, 2}, {0, 1, 2})
         to = "--bootstrap-server" if version == "3.9" else "--broker-list"
-        await run("kafka.tools.ConsoleProducer", to, at, "--topic", "my-replicated-topic", stdin="\n".join(LINES) + "\n")
+        typed = "\n".join(LINES) + "\n"
+        await run("kafka.tools.ConsoleProducer", to, at, "--topic", "my-replicated-topic", stdin=typed)
 
         async def read() -> list[str]:
             whole = ("--partition", "0", "--offset", "earliest", "--max-messages", str(len(LINES)))
