@@ -17,10 +17,10 @@ from broker.cluster.metadata_cache import ZERO_UUID
 from broker.cluster.peers import Line, PeerUnreachable
 from broker.config import KafkaConfig
 from broker.host import Clock, LogDirFailed
-from broker.replication.follower import Append, Effect, Follower, Phase, Question, RestartAt, Truncate
+from broker.replication.followed import Followed
+from broker.replication.follower import Append, Effect, Phase, Question
 from broker.replication.leader_session import Forgotten, Key, LeaderSession
 from broker.replication.partition import Effects
-from broker.wire import batch as batches
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.messages.fetch import (
     FetchPartition,
@@ -51,45 +51,6 @@ logger = logging.getLogger(__name__)
 
 _LATEST: Final = -1
 _EARLIEST: Final = -2
-
-
-class Followed:
-    """A partition with the machine that follows its leader."""
-
-    __slots__ = ("follower", "hosted")
-
-    def __init__(self, hosted: HostedPartition, follower: Follower) -> None:
-        self.hosted = hosted
-        self.follower = follower
-
-    @property
-    def key(self) -> Key:
-        return self.hosted.topic, self.hosted.index
-
-    def do(self, effect: Effect | None) -> None:
-        """Perform an effect of the follower machine on the log, but Append, which needs the records."""
-        log = self.hosted.log
-        if isinstance(effect, Truncate):
-            logger.info("%s truncate from %d to %d", self.hosted, log.log_end_offset, effect.offset)
-            log.truncate_to(effect.offset)
-        elif isinstance(effect, RestartAt):
-            logger.info("%s restart at %d, where its leader begins", self.hosted, effect.offset)
-            log.truncate_fully_and_start_at(effect.offset)
-        else:
-            return
-        self.hosted.partition.truncated(log.high_watermark)
-        self.follower.at(log.log_end_offset)
-
-    def append(self, records: batches.Buffer) -> None:
-        """The leader's batches, verbatim. Raises KafkaError CORRUPT_MESSAGE, ValueError, LogDirFailed."""
-        log = self.hosted.log
-        if log.log_start_offset == log.log_end_offset and len(records) >= batches.HEADER_SIZE:
-            first = batches.header(records)
-            if first.base_offset < log.log_end_offset < first.next_offset:
-                # the leader's log starts within this batch (DeleteRecords), and we hold nothing that contradicts it
-                log.truncate_fully_and_start_at(first.base_offset)
-        log.append_as_follower(records)
-        self.follower.at(log.log_end_offset)
 
 
 class Fetcher:

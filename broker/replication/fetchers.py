@@ -11,7 +11,8 @@ from broker.cluster.metadata_cache import MetadataCache
 from broker.cluster.peers import Line, Peers
 from broker.config import KafkaConfig
 from broker.host import Clock
-from broker.replication.fetcher import Fetcher, Followed
+from broker.replication.fetcher import Fetcher
+from broker.replication.followed import Followed
 from broker.replication.follower import Follower
 from broker.replication.partition import Effects
 
