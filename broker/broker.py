@@ -74,6 +74,7 @@ class KafkaServer:
         self.config = config
         self._halt = halt
         self._running = False
+        self._wired = False
         self.registration: Registration | None = None
         self._background: dict[asyncio.Task[None], None] = {}
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -167,12 +168,11 @@ class KafkaServer:
         self._wire_groups()
         self._wire_admin()
         services.logdirs, services.replicas, services.metadata = self.logdirs, self.replicas, self.metadata
-        services.controller, services.zk, services.peers = self.controller, self.zk, self.peers
-        services.dynamic_config = self.settings.dynamic
+        services.controller = self.controller
         services.metadata_replies = ReplyCache(self.metadata)
-        services.broker_epoch = self._broker_epoch
         services.load_topic_settings = self.settings.load_topics
         self.zk.subscribe(established=self._on_session_established)
+        self._wired = True
 
     def _wire_replication(self) -> None:
         host, config = self.host, self.config
@@ -372,7 +372,7 @@ class KafkaServer:
 
     def _on_dir_failed(self, directory: str, partitions: list[tuple[str, int]]) -> None:
         """Replicas let go of what was there, and then tell. A directory may fail before there are replicas."""
-        if self.services.replicas is not None:
+        if self._wired:
             self.replicas.log_dir_failed(directory, partitions)
 
     def _tell_controller_of(self, directory: str) -> None:

@@ -98,11 +98,9 @@ class Broker:
             config=self.config,
             host=self.host,
             table=Table.of([produce, fetch, offsets, control]),
-            logdirs=self.logdirs,
-            replicas=self.replicas,
-            metadata=self.metadata,
         )
-        services.role_changes = self.roles
+        services.logdirs, services.replicas = self.logdirs, self.replicas
+        services.metadata, services.role_changes = self.metadata, self.roles
         self.sockets = SocketServer(self.host, self.config, Dispatcher(services))
         await self.sockets.bind()
         self.sockets.serve()
