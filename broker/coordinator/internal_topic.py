@@ -56,8 +56,11 @@ class InternalTopicShards:
         outcome = _Outcome()
         waiting = WaitingProduce(lambda: done(outcome.error_code, info.first_offset))
         waiting.wait_for(hosted.acks, info.last_offset + 1, outcome)
-        hosted.acks.release()
-        waiting.park(self.clock, self.timeout_ms / 1000)
+        waiting.release()
+        if waiting.is_waiting:
+            waiting.park(self.clock, self.timeout_ms / 1000)
+        else:
+            done(outcome.error_code, info.first_offset)
 
     def log(self, partition: int) -> Log | None:
         hosted = self.replicas.get(self.topic, partition)
