@@ -136,10 +136,7 @@ class AlterPartitionChanges:
         known = all(each.hosted.topic_id for each in sent.values())
         version = self._ibp.alter_partition_version(topic_ids_known=known)
         line = self._controller_line()
-        timeout = self._config.controller_socket_timeout_ms / 1000
-        response: AlterPartitionResponse = await line.send(
-            ALTER_PARTITION, version, self._request(list(sent.values()), version), timeout
-        )
+        response = await self._ask(line, version, self._request(list(sent.values()), version))
         if response.error_code:
             logger.info("AlterPartition: controller %d answered %s", line.broker_id, _name(response.error_code))
             return False
@@ -151,6 +148,23 @@ class AlterPartitionChanges:
                 if waiting is not None:
                     self._answered(waiting, answer)
         return not any(self._waiting.get(key) is each for key, each in sent.items())
+
+    async def _ask(self, line: Line, version: int, request: AlterPartitionRequest) -> AlterPartitionResponse:
+        """A controller that is silent is waited for only as long as it is the controller. Raises PeerUnreachable."""
+        timeout = self._config.controller_socket_timeout_ms / 1000
+        answer = line.send(ALTER_PARTITION, version, request, timeout)
+        replaced = asyncio.ensure_future(
+            self._metadata.wait_for(lambda seen: seen.controller_id != line.broker_id, timeout)
+        )
+        try:
+            await asyncio.wait([answer, replaced], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            replaced.cancel()
+        if not answer.done():
+            line.close()
+            self._line = None
+        response: AlterPartitionResponse = await answer
+        return response
 
     def _controller_line(self) -> Line:
         """The line to whoever is controller now. Raises PeerUnreachable while nobody knows."""

@@ -84,6 +84,7 @@ class Fetcher:
         self._line: Line | None = None
         self._followed: dict[Key, Followed] = {}
         self._names: dict[UUID, str] = {}
+        self._without_id: dict[Key, None] = {}
         self._session = LeaderSession()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -102,6 +103,9 @@ class Fetcher:
         self._session.touch(followed.key)
         if followed.hosted.topic_id is not None:
             self._names[followed.hosted.topic_id] = followed.hosted.topic
+            self._without_id.pop(followed.key, None)
+        else:
+            self._without_id[followed.key] = None
         self._changed.set()
         if self._task is None:
             self._task = asyncio.ensure_future(self._run())
@@ -110,6 +114,7 @@ class Fetcher:
         """Follow no longer; an answer that is on its way is dropped."""
         if self._followed.pop(key, None) is not None:
             self._session.touch(key)
+            self._without_id.pop(key, None)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -270,7 +275,7 @@ class Fetcher:
         stated, forgotten = self._statements()
         if not stated and not session.stated:
             return False
-        version = self._ibp.fetch_version(topic_ids_known=all(each.hosted.topic_id for each in self._followed.values()))
+        version = self._ibp.fetch_version(topic_ids_known=not self._without_id)
         request = self._request(stated, forgotten, version)
         for each in stated:
             session.state(each.key, each.follower.question(), each.hosted.topic_id)

@@ -139,6 +139,28 @@ async def test_an_ineligible_follower_is_proposed_again_with_its_next_fetch(make
     assert len(controller.asked) == 2
 
 
+async def test_a_silent_controller_is_left_as_soon_as_there_is_another(make_cluster: Make) -> None:
+    controller = Controller([])
+    cluster = make_cluster()
+    deaf = asyncio.Event()
+
+    async def say_nothing(request: AlterPartitionRequest, version: int) -> AlterPartitionResponse:
+        deaf.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    leader = await leader_with(cluster, controller)
+    silent = Controller([])
+    silent.alter_partition = say_nothing  # type: ignore[method-assign]
+    cluster.brokers[2].sockets._dispatcher._services.controller = silent
+    leader.metadata.controller_id = 2
+    await asyncio.wait_for(deaf.wait(), 10)
+    leader.metadata.controller_id = 1
+    leader.metadata._wake()
+    await until(lambda: leader.hosted.partition.isr == (1, 2))
+    cluster.brokers[2].sockets._dispatcher.stop()
+
+
 # in ZooKeeper
 
 
