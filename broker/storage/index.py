@@ -131,9 +131,18 @@ class Index:
         self.write_out()
         self._truncate_count(self._first_at_least(column, value))
 
-    def clear(self) -> None:
+    def replace(self, entries: bytes | bytearray) -> None:
+        """Make the file hold ``entries`` and nothing else; one that does already is not touched."""
         self._pending = None
-        self._truncate_count(0)
+        self._written = len(entries) // self.entry.size
+        if self._files.stat(self._path) is not None and self._files.read(self._path) == entries:
+            return
+        file = self._files.open(self._path, create=True)
+        try:
+            file.truncate(0)
+            append_all(file, entries)
+        finally:
+            file.close()
 
     def _truncate_count(self, count: int) -> None:
         self._written = count
@@ -210,6 +219,32 @@ class TimeIndex(Index):
             file.close()
         if last[1] < 0 or last[0] < first[0]:
             raise IndexCorrupt(f"{self._path}: last entry {last} comes before the first {first}")
+
+
+class NewOffsetIndex(OffsetIndex):
+    """An index being built, all in memory: ``entries`` is what its file will hold."""
+
+    __slots__ = ()
+
+    def write_out(self) -> None:
+        """Later, by ``replace`` of the index that it is for."""
+
+    @property
+    def entries(self) -> bytearray:
+        return self._pending or bytearray()
+
+
+class NewTimeIndex(TimeIndex):
+    """As NewOffsetIndex."""
+
+    __slots__ = ()
+
+    def write_out(self) -> None:
+        """Later, by ``replace`` of the index that it is for."""
+
+    @property
+    def entries(self) -> bytearray:
+        return self._pending or bytearray()
 
 
 def _bisect(count: int, is_past: Callable[[int], bool]) -> int:

@@ -18,7 +18,7 @@ UNDEFINED_OFFSET = -1
 class LeaderEpochs:
     """Ascending (epoch, start offset). Reading calls touch no file."""
 
-    __slots__ = ("_directory", "_epochs", "_files", "_starts", "_unsynced")
+    __slots__ = ("_directory", "_epochs", "_files", "_held", "_starts", "_unsynced")
 
     def __init__(self, files: Files, directory: str) -> None:
         self._files = files
@@ -26,6 +26,7 @@ class LeaderEpochs:
         self._epochs: list[int] = []
         self._starts: list[int] = []
         self._unsynced = False
+        self._held: list[tuple[int, int]] | None = None
 
     @classmethod
     def load(cls, files: Files, directory: str) -> LeaderEpochs:
@@ -40,6 +41,16 @@ class LeaderEpochs:
         if loaded._epochs != sorted(set(loaded._epochs)) or loaded._starts != sorted(set(loaded._starts)):
             raise CheckpointCorrupt(f"{loaded._path()}: epochs or offsets do not ascend")
         return loaded
+
+    def hold(self) -> None:
+        """Write no change until ``release``: recovery drops and finds again most of what is there."""
+        self._held = self.entries()
+
+    def release(self) -> None:
+        """Write what has changed since ``hold``, if anything."""
+        before, self._held = self._held, None
+        if before is not None and before != self.entries():
+            self._save()
 
     def moved_to(self, directory: str) -> None:
         self._directory = directory
@@ -135,5 +146,7 @@ class LeaderEpochs:
         return format_lines(f"{epoch} {start}" for epoch, start in pairs)
 
     def _save(self) -> None:
+        if self._held is not None:
+            return
         write_atomically(self._files, self._path(), self._content())
         self._unsynced = True

@@ -55,11 +55,13 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
     _load_segments(log, names, now_ms)
     yield
     recovery_point = 0 if not _load_epochs(log) else known.recovery_point
+    log.leader_epochs.hold()
     if known.clean and recovery_point == known.recovery_point:
         yield from _end_after_clean_stop(log, names)
     else:
         yield from _recover(log, recovery_point, names)
     _settle_offsets(log, known, now_ms)
+    log.leader_epochs.release()
     _remove_stray_snapshots(log)
     yield from replay_producers(log, now_ms, known.producer_expiration_ms)
     _load_topic_id(log)
@@ -207,7 +209,6 @@ def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:
         stem = f"{segment.base:020d}"
         if segment.size and not {stem + INDEX, stem + TIME_INDEX} <= present:
             segment.rebuild_indexes(log.config.index_interval_bytes)
-            segment.seal()
             yield
     if not log.segments:
         return
@@ -305,7 +306,6 @@ def _recover_segment(log: Log, segment: Segment, until: int | None = None) -> Ge
         )
         segment.cut(good)
     segment.rebuild_indexes(log.config.index_interval_bytes)
-    segment.seal()
     log.log_end_offset = max(expected, log.log_end_offset) if good else max(log.log_end_offset, segment.base)
     return bool(cut) and not overlaps
 

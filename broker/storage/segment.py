@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from broker.host.files import File, Files
-from broker.storage.index import OffsetIndex, TimeIndex
+from broker.storage.index import NewOffsetIndex, NewTimeIndex, OffsetIndex, TimeIndex
 from broker.wire.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader, Buffer
 
 LOG = ".log"
@@ -270,16 +270,21 @@ class Segment:
         return cut
 
     def rebuild_indexes(self, interval: int) -> None:
-        """Index the batches of the file anew; their CRCs are the caller's business."""
+        """Index the batches of the file anew, on disk too; their CRCs are the caller's business."""
         end = self.size
-        self.index.clear()
-        self.times.clear()
+        index, times = self.index, self.times
+        new_index, new_times = NewOffsetIndex(self._files, "", 0), NewTimeIndex(self._files, "", 0)
+        self.index, self.times = new_index, new_times
         self._largest_timestamp, self._largest_offset = -1, self.base
         self._first_timestamp = UNKNOWN
         self._unindexed = 0
         self.size = 0
         for _, head in self.batches(0, end):
             self.appended(head.last_offset, head.size, head.max_timestamp, interval)
+        self.index_time()
+        index.replace(new_index.entries)
+        times.replace(new_times.entries)
+        self.index, self.times = index, times
 
     def cut(self, size: int) -> None:
         """Drop what follows byte ``size`` (a torn or corrupt tail); indexes must be rebuilt."""
