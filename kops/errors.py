@@ -131,7 +131,7 @@ def translate(error: BaseException) -> KopsError | None:
     if _is(error, "kazoo.exceptions", "KazooException"):
         return Failed(message, code=name)
     if isinstance(error, ConnectionError | TimeoutError):
-        return Unreachable(message, "Is the server up? `kops status` shows clusters on this machine.", code=name)
+        return Unreachable(message, "Are all servers up? `kops status` shows clusters on this machine.", code=name)
     if isinstance(error, OSError):
         return Failed(message, code=name)
     return None

@@ -70,7 +70,8 @@ async def produce(
 ) -> Summary:
     """Write every record of the batches that ``records`` gives; each acknowledged or handed to ``on_error``.
 
-    Records sent together keep their order; a batch that arrives alone (typed lines) is sent at once.
+    Records sent together keep their order; a batch that arrives alone (typed lines) is sent at once. What is not
+    acknowledged within the session's timeout has failed, and ends it all: an idempotent producer would retry for ever.
     """
     summary, began = Summary(), time.monotonic()
     producer = session.producer(
@@ -83,7 +84,9 @@ async def produce(
     )
     await producer.start()
     try:
-        await _send_all(producer, topic, records, options, summary, on_error)
+        await _send_all(producer, topic, records, options, summary, on_error, session.timeout)
+    except _GaveUpError:
+        producer._sender.sender_task.cancel()  # or stopping would wait for what is not going to be acknowledged
     finally:
         await producer.stop()
     summary.seconds = time.monotonic() - began
@@ -97,6 +100,7 @@ async def _send_all(
     options: ProduceOptions,
     summary: Summary,
     on_error: Callable[[Record, BaseException], None],
+    timeout: float,
 ) -> None:
     began, sent = time.monotonic(), 0
     waiting: list[tuple[Record, Any]] = []
@@ -107,9 +111,9 @@ async def _send_all(
             waiting.append((record, await _send(producer, topic, record, options)))
             sent += 1
         if len(waiting) >= _IN_FLIGHT or len(batch) < 100:
-            await _settle(waiting, summary, on_error)
+            await _settle(waiting, summary, on_error, timeout)
             waiting = []
-    await _settle(waiting, summary, on_error)
+    await _settle(waiting, summary, on_error, timeout)
 
 
 async def _send(producer: "AIOKafkaProducer", topic: str, record: Record, options: ProduceOptions) -> Any:
@@ -124,16 +128,28 @@ async def _send(producer: "AIOKafkaProducer", topic: str, record: Record, option
 
 
 async def _settle(
-    waiting: Sequence[tuple[Record, Any]], summary: Summary, on_error: Callable[[Record, BaseException], None]
+    waiting: Sequence[tuple[Record, Any]],
+    summary: Summary,
+    on_error: Callable[[Record, BaseException], None],
+    timeout: float,
 ) -> None:
+    """Wait for every acknowledgement. Raises _GaveUpError when one did not come in time."""
+    pending = {future for _, future in waiting if not future.done()}
+    if pending:
+        _, pending = await asyncio.wait(pending, timeout=timeout)
     for record, future in waiting:
-        try:
-            await future
-        except Exception as error:  # noqa: BLE001 - whatever it was, it belongs to this record and is reported with it
+        error = TimeoutError(f"not acknowledged within {timeout:g} s") if future in pending else future.exception()
+        if error is None:
+            summary.count(record)
+        else:
             summary.failed += 1
             on_error(record, error)
-        else:
-            summary.count(record)
+    if pending:
+        raise _GaveUpError
+
+
+class _GaveUpError(Exception):
+    """Something was not acknowledged in time: nothing more is sent."""
 
 
 @dataclass(frozen=True, slots=True)

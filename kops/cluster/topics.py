@@ -181,6 +181,27 @@ def plan_of_deletion(seen: Snapshot, topics: Sequence[Topic]) -> list[str]:
     return lines
 
 
+def why_not_writable(session: Session, name: str) -> str | None:
+    """What keeps a topic from acknowledging writes with acks=all, in words; None when nothing is seen."""
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    topic = snapshot(session, [name]).topic(name)
+    if topic is None or topic.error:
+        return f"topic {name} does not exist"
+    headless = [partition.name for partition in topic.partitions if partition.leader < 0]
+    if headless:
+        return f"{headless[0]} has no leader"
+    resource = ConfigResource(ConfigResourceType.TOPIC, name)
+    settings = session.patiently(lambda: session.admin.describe_configs([resource], config_filter="all"))["topic"][name]
+    needed = int(settings["min.insync.replicas"]["value"])
+    few = [partition for partition in topic.partitions if len(partition.isr) < needed]
+    if not few:
+        return None
+    return (
+        f"{few[0].name} has {len(few[0].isr)} of {len(few[0].replicas)} replicas in sync, min.insync.replicas={needed}"
+    )
+
+
 def check_name(name: str) -> None:
     """Kafka's rule for topic names (org.apache.kafka.common.internals.Topic). Raises BadUsage."""
     if not name or name in (".", "..") or len(name) > 249 or not re.fullmatch(r"[a-zA-Z0-9._-]+", name):

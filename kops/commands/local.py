@@ -51,6 +51,7 @@ def status(run: Run, name: Name = None) -> None:
     if name and not known:
         raise NotFound(f"there is no cluster '{name}' here", "`kops up --name NAME` makes one.")
     rows = [row(server) for server in known]
+    state.drop_stale([server for server, condition, _ in rows if condition == STOPPED])
     for cluster in clusters.names() if name is None else [name]:
         complaint = _complaint(cluster, [one for one in rows if one[0].cluster == cluster])
         if complaint:

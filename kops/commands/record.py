@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from kops.cluster import records
+from kops.cluster import records, topics
 from kops.cluster.records import ConsumeOptions, ProduceOptions, Record, Summary
 from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
@@ -81,7 +81,10 @@ def produce(
     summary = asyncio.run(_produce(run, name, options, file, parse))
     run.out.say(_told(summary, f"to {name}"))
     if summary.failed:
-        raise Failed(f"{summary.failed} records were not written", "Their errors are above.")
+        why = topics.why_not_writable(run.session, name)
+        raise Failed(
+            f"{summary.failed} records were not written" + (f": {why}" if why else ""), "See `kops partition list`."
+        )
 
 
 async def _produce(
@@ -286,4 +289,8 @@ def _no_form(line: bytes, number: int) -> Record:
 
 def _told(summary: Summary, where: str) -> str:
     per_second = summary.records / summary.seconds if summary.seconds else 0
-    return f"{summary.records} records {where}, {summary.bytes} bytes, {summary.seconds:.2f} s ({per_second:.0f}/s)"
+    return f"{_counted(summary.records)} {where}, {summary.bytes} bytes, {summary.seconds:.2f} s ({per_second:.0f}/s)"
+
+
+def _counted(records: int) -> str:
+    return f"{records} record" + ("" if records == 1 else "s")

@@ -24,7 +24,8 @@ def command_line(server: Server) -> list[str]:
     if server.engine == APACHE:
         return [*_java(server.kafka_home), *_apache_class(server), server.file, *overrides]
     module = "broker" if server.kind == BROKER else "broker.zookeeper"
-    return [sys.executable, "-m", module, server.file, *overrides]
+    # -P: a file broker.py where the user happens to stand is not ours
+    return [sys.executable, "-P", "-m", module, server.file, *overrides]
 
 
 def _java(kafka_home: str | None) -> list[str]:

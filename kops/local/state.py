@@ -64,6 +64,13 @@ def servers(cluster: str | None = None) -> list[Server]:
     return sorted(known, key=lambda server: (server.cluster or "~", server.kind != ZOOKEEPER, server.id, server.file))
 
 
+def drop_stale(known: Sequence[Server]) -> None:
+    """Forget servers that are stopped (``known``) and whose file is gone: nothing can start them again."""
+    for server in known:
+        if not os.path.exists(server.file):
+            forget(server)
+
+
 def _read(path: Path) -> Server | None:
     """None for a file of another version of kops, or one that vanished meanwhile."""
     try:
