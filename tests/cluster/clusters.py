@@ -56,6 +56,7 @@ class Cluster:
         self.zookeeper_port = free_port()
         zookeeper = {"dataDir": str(directory / "zookeeper"), "clientPort": str(self.zookeeper_port)}
         zookeeper |= {"clientPortAddress": "127.0.0.1", "tickTime": "500", "admin.enableServer": "false"}
+        zookeeper["4lw.commands.whitelist"] = "*"
         self.zookeeper = Process("zookeeper", "broker.zookeeper", zookeeper, directory)
         self.nodes = {
             broker_id: Node(broker_id, self.zookeeper_port, directory, **settings) for broker_id in range(brokers)

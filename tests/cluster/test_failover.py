@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from broker.wire.errors import ErrorCode
-from tests.cluster.clusters import Cluster
+from tests.cluster.clusters import Cluster, Node
 from tests.cluster.processes import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -150,3 +151,38 @@ async def test_brokers_outlive_zookeeper(tmp_path: Path) -> None:
         await cluster.create("afterwards", [[2, 1, 0]])
         await cluster.produce("orders", lines("after", 10))
         assert await cluster.read("orders") == [*lines("before", 10), *lines("without", 10), *lines("after", 10)]
+
+
+async def test_brokers_whose_sessions_all_expire_go_on_serving_and_register_again(tmp_path: Path) -> None:
+    async with Cluster(tmp_path) as cluster:
+        await cluster.create("orders", [[0, 1, 2]])
+        await cluster.produce("orders", lines("before", 10))
+        for node in cluster.nodes.values():
+            await node.to_zookeeper.cut()
+
+        async def all_expired() -> bool:
+            return "/brokers/ids/" not in await zookeeper_says(cluster, "dump")
+
+        await eventually("ZooKeeper forgot the sessions", all_expired)
+        await cluster.produce("orders", lines("without", 10))
+        for node in cluster.nodes.values():
+            await node.to_zookeeper.heal()
+        for broker_id, node in cluster.nodes.items():
+
+            async def registered(node: Node = node, line: str = f"broker {broker_id}: registered") -> bool:
+                return node.process.output().count(line) >= 2
+
+            await eventually(f"broker {broker_id} is registered again", registered)
+        await cluster.create("afterwards", [[2, 1, 0]])
+        await cluster.produce("orders", lines("after", 10))
+        assert await cluster.read("orders") == [*lines("before", 10), *lines("without", 10), *lines("after", 10)]
+
+
+async def zookeeper_says(cluster: Cluster, word: str) -> str:
+    """The answer to a four-letter word."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.zookeeper_port)
+    writer.write(word.encode())
+    answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer.decode()
