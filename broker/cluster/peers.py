@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from broker.host import Clock, Net, Timer
 from broker.wire import codec
 from broker.wire.errors import Malformed
+from broker.wire.frame import FrameBuffer, FrameRefused
 
 _LARGEST_REPLY = 1 << 30
 
@@ -31,38 +32,29 @@ class _Sent(NamedTuple):
     timer: Timer
 
 
-class _Wire(asyncio.Protocol):
-    """Cuts a peer's bytes into frames; the buffer grows with what arrives, not with what is announced."""
+class _Wire(asyncio.BufferedProtocol):
+    """Cuts a peer's bytes into frames, which are views of what was received."""
 
     def __init__(self, on_frame: Callable[[memoryview], None], on_lost: Callable[[_Wire, str], None]) -> None:
         self._on_frame = on_frame
         self._on_lost = on_lost
-        self._buffer = bytearray()
-        self._needed = 4
+        self._frames = FrameBuffer(_LARGEST_REPLY)
         self.transport: asyncio.Transport | None = None
         self.lost: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # uvloop's transports are not asyncio.Transport
 
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while len(self._buffer) >= self._needed:
-            size = int.from_bytes(self._buffer[:4], "big", signed=True)
-            if not 4 <= size <= _LARGEST_REPLY:
-                self._on_lost(self, f"announced a reply of {size} bytes")
-                return
-            self._needed = 4 + size
-            if len(self._buffer) < self._needed:
-                return
-            frame, self._buffer = self._cut()
-            self._needed = 4
-            self._on_frame(frame)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._frames.writable()
 
-    def _cut(self) -> tuple[memoryview, bytearray]:
-        """The first frame without its size, and a fresh buffer with the rest: frames are handed out, not copied."""
-        rest = bytearray(memoryview(self._buffer)[self._needed :])
-        return memoryview(self._buffer)[4 : self._needed], rest
+    def buffer_updated(self, nbytes: int) -> None:
+        self._frames.arrived(nbytes)
+        try:
+            while (frame := self._frames.take()) is not None:
+                self._on_frame(frame)
+        except FrameRefused as refused:
+            self._on_lost(self, f"sent {refused}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = str(exc) if exc else "closed the connection"

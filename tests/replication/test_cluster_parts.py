@@ -212,7 +212,7 @@ async def test_a_reply_in_pieces_is_put_together() -> None:
     [
         ("silent", "no answer within 0.1 s"),
         ("hangs up", "closed the connection"),
-        ("nonsense", "announced a reply of -1 bytes"),
+        ("nonsense", "sent a frame of -1 bytes, less than none"),
         ("out of order", "answered out of order"),
     ],
 )
