@@ -78,10 +78,6 @@ class Line:
         self._unwritten: list[bytes] = []
         self._correlation_id = 0
 
-    @property
-    def is_connected(self) -> bool:
-        return self._wire is not None
-
     def send(self, api_key: int, version: int, request: Any, timeout: float) -> asyncio.Future[Any]:
         """Send ``request``; await the decoded reply. Requests are written, and replies come, in the order of the calls.
 

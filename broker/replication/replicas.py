@@ -94,7 +94,7 @@ class Replicas:
         self._rules = Rules(config.broker_id, self.lag, ibp.high_watermark_gate, metadata.is_alive)
         self._hosted: dict[tuple[str, int], HostedPartition] = {}
         self._names: dict[UUID, str] = {}  # LeaderAndIsr comes before UpdateMetadata, and followers fetch at once
-        self._offline: dict[tuple[str, int], int] = {}
+        self._offline: set[tuple[str, int]] = set()
         self._reads = Reads(host.clock, self._resolve, self.perform)
         self._shrinking: asyncio.Task[None] | None = None
         self._monotonic = host.clock.monotonic
@@ -226,7 +226,7 @@ class Replicas:
                 topic, index, self._rules, lambda: log.config.min_insync_replicas, high_watermark=log.high_watermark
             )
             hosted = self._hosted[topic, index] = HostedPartition(partition, log)
-            self._offline.pop((topic, index), None)
+            self._offline.discard((topic, index))
         if log.topic_id is not None:
             self._names[log.topic_id] = topic
         return hosted
@@ -254,9 +254,7 @@ class Replicas:
 
     def log_dir_failed(self, directory: str, partitions: list[tuple[str, int]]) -> None:
         """A log dir went offline: stop appends, drop fetchers, fail waiters with 56, tell the controller, in order."""
-        for topic, index in partitions:
-            hosted = self._hosted.get((topic, index))
-            self._offline[topic, index] = hosted.partition.leader_epoch if hosted else -1
+        self._offline.update(partitions)
         for topic, index in partitions:
             self.drop(topic, index, ErrorCode.KAFKA_STORAGE_ERROR)
         logger.error("log dir %s is offline, with %d partitions", directory, len(partitions))
