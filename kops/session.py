@@ -6,7 +6,7 @@ what its admin client keeps to itself: sending one request to one broker.
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -101,6 +101,25 @@ class Session:
         if broker is not None:
             return self.admin._manager.run(ask)
         return self.patiently(lambda: self.admin._manager.run(ask))
+
+    def send_all(self, requests: Mapping[int, Any]) -> dict[int, Any]:
+        """One message to each broker, all under way at once: the response or the exception of each."""
+        from kafka.errors import KafkaError
+
+        async def ask() -> dict[int, Any]:
+            under_way = {
+                broker: self.admin._manager.send(request, node_id=broker) for broker, request in requests.items()
+            }
+            answers: dict[int, Any] = {}
+            for broker, future in under_way.items():
+                try:
+                    answers[broker] = await future
+                except KafkaError as error:
+                    answers[broker] = error
+            return answers
+
+        answered: dict[int, Any] = self.admin._manager.run(ask) if requests else {}
+        return answered
 
     def patiently(self, ask: Callable[[], T]) -> T:
         """What ``ask`` returns; asked again while the broker that was picked refuses connections.

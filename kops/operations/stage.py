@@ -30,6 +30,7 @@ class Stage:
             "XDG_CONFIG_HOME": str(self.folder / ".config"),
             "XDG_STATE_HOME": str(self.folder / ".state"),
             "NO_COLOR": "1",
+            "KOPS_TABLE": "aligned",
             "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
         }
 

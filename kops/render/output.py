@@ -1,6 +1,7 @@
 """Where a command's data goes: one ``Output`` per command knows the format, the terminal and the two streams."""
 
 import csv
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO, TypeVar
@@ -87,7 +88,7 @@ class Output:
         rows = [[column.value(item) for column in columns] for item in items]
         if self.form == "csv":
             yield from self._csv(titles, rows)
-        elif self.stdout.isatty():
+        elif self.stdout.isatty() or os.environ.get("KOPS_TABLE") == "aligned":
             yield from text.aligned(titles, rows, headers=self.headers, color=self.color)
         else:
             yield from text.tabbed(titles, rows, headers=self.headers)
