@@ -113,3 +113,11 @@ async def test_kcat_lists_produces_and_consumes(cluster: Cluster) -> None:
     listed = await kcat("-L", "-b", at)
     assert b'topic "orders" with 1 partitions' in listed
     assert b"partition 0, leader 0, replicas: 0,1,2, isrs: 0,1,2" in listed
+
+
+async def test_producing_to_a_topic_that_is_not_there_creates_it(tmp_path: Path, client: Driver) -> None:
+    async with Cluster(tmp_path, brokers=1, num_partitions="2") as cluster:
+        at = servers(cluster)
+        await asyncio.to_thread(client.produce, at, "unasked", iter(lines("first", 20)))
+        assert await asyncio.to_thread(client.read, at, "unasked", 20) == lines("first", 20)
+        assert len((await cluster.talk(0).metadata("unasked")).topics[0].partitions) == 2
