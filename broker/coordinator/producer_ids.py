@@ -24,6 +24,7 @@ from broker.zk.znodes import ProducerIdBlock
 logger = logging.getLogger(__name__)
 
 BLOCK: Final = 1000
+_LOW: Final = BLOCK // 10
 _LARGEST: Final = (1 << 63) - 1
 _TIMEOUT: Final = 10.0
 
@@ -36,23 +37,34 @@ class ProducerIds:
     def __init__(self, allocate: Allocate) -> None:
         self._allocate = allocate
         self._block = range(0)
+        self._next_block = range(0)
         self._allocating: asyncio.Task[None] | None = None
 
     async def next(self) -> int:
         """An id that no producer of this cluster has had. Raises KafkaError COORDINATOR_LOAD_IN_PROGRESS: try again."""
         while not self._block:
-            allocating = self._allocating
-            if allocating is None:
-                allocating = self._allocating = asyncio.ensure_future(self._fill())
-            await asyncio.shield(allocating)
+            if self._next_block:
+                self._block, self._next_block = self._next_block, range(0)
+            else:
+                await asyncio.shield(self._fill())
         taken, self._block = self._block[0], self._block[1:]
+        if len(self._block) <= _LOW and not self._next_block:
+            self._fill()  # ahead of need, so that nobody waits while the controller is away
         return taken
 
-    async def _fill(self) -> None:
-        try:
-            self._block = await self._allocate()
-        finally:
-            self._allocating = None
+    def _fill(self) -> asyncio.Task[None]:
+        if self._allocating is None:
+            self._allocating = asyncio.ensure_future(self._take_block())
+            self._allocating.add_done_callback(self._filled)
+        return self._allocating
+
+    def _filled(self, filled: asyncio.Task[None]) -> None:
+        self._allocating = None
+        if not filled.cancelled() and filled.exception() is not None:
+            logger.info("producer ids: %s", filled.exception())
+
+    async def _take_block(self) -> None:
+        self._next_block = await self._allocate()
 
 
 def from_controller(

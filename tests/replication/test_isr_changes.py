@@ -272,6 +272,16 @@ async def test_producer_ids_come_in_blocks_of_a_thousand_after_the_last_ones() -
     assert ProducerIdBlock.decode(zookeeper.data[znodes.PRODUCER_ID_BLOCK]) == ProducerIdBlock(1, 3000, 3999)
 
 
+async def test_the_next_block_is_taken_before_the_last_one_is_used_up() -> None:
+    zookeeper = ZooKeeper()
+    ids = ProducerIds(from_zookeeper(zookeeper, 1))  # type: ignore[arg-type]
+    for _ in range(900):
+        await ids.next()
+    await until(lambda: ProducerIdBlock(1, 1000, 1999).encode() == zookeeper.data[znodes.PRODUCER_ID_BLOCK])
+    zookeeper.script = [ConnectionLost(ZkCode.CONNECTION_LOSS)] * 2
+    assert [await ids.next() for _ in range(900, 1500)] == list(range(900, 1500))
+
+
 async def test_without_zookeeper_producers_are_told_to_try_again_and_later_get_ids() -> None:
     zookeeper = ZooKeeper()
     zookeeper.script = [ConnectionLost(ZkCode.CONNECTION_LOSS)]
