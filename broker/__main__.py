@@ -134,10 +134,9 @@ def _handle_signals(stopping: asyncio.Event) -> None:
 
 
 def _halt(reason: str) -> None:
-    """The disk cannot be trusted any more: end at once, without a clean mark (Exit.halt)."""
-    log.critical("[KafkaServer] halting: %s", reason)
+    """End at once, without a clean mark (Exit.halt); what ``reason`` says goes on, if at all, on a second line."""
+    log.critical("[KafkaServer] halting: %s", reason.partition("\n")[0])
     print(f"The broker halted: {reason}", file=sys.stderr)
-    print("Repair or replace the disk, or take the directory out of log.dirs; then start again.", file=sys.stderr)
     sys.stderr.flush()
     os._exit(1)
 

@@ -67,7 +67,7 @@ class StartupFailed(Exception):
 
 
 class KafkaServer:
-    """One broker. ``halt(reason)`` must end the process at once, without :meth:`stop`: its disk cannot be trusted."""
+    """One broker. ``halt(reason)`` must end the process at once, without :meth:`stop`: see Exit.halt."""
 
     def __init__(self, host: Host, config: KafkaConfig, halt: Callable[[str], None]) -> None:
         self.host = host
@@ -111,7 +111,7 @@ class KafkaServer:
 
     async def _open_directories(self) -> None:
         """Step 1: nobody else may use them, and only whoever holds them may end the session of their last user."""
-        self.logdirs = LogDirs(self.host, self.config, self._on_dir_failed, self._halt)
+        self.logdirs = LogDirs(self.host, self.config, self._on_dir_failed, self._on_disk_failed)
         try:
             self._remembered = self.logdirs.lock_and_read_meta()
         except ValueError as error:
@@ -374,6 +374,10 @@ class KafkaServer:
         """Replicas let go of what was there, and then tell. A directory may fail before there are replicas."""
         if self._wired:
             self.replicas.log_dir_failed(directory, partitions)
+
+    def _on_disk_failed(self, reason: str) -> None:
+        """No directory is left, or what was synced cannot be trusted."""
+        self._halt(f"{reason}\nRepair or replace the disk, or take the directory out of log.dirs; then start again.")
 
     def _tell_controller_of(self, directory: str) -> None:
         """The controller hears of a failed directory through ZooKeeper, and elects others."""
