@@ -110,6 +110,7 @@ def _creation(ctx: Context, topic: CreatedTopic) -> CreatableTopicResult:
     described = configs.describe_topic_settings(topic.name, topic.config.overrides)
     return CreatableTopicResult(
         name=topic.name,
+        error_message=None,
         topic_id=topic.topic_id or ZERO_UUID,
         num_partitions=len(topic.assignment),
         replication_factor=len(topic.assignment[0]),
