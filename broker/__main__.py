@@ -95,7 +95,7 @@ async def _serve(host: Host, config: KafkaConfig) -> int:
     try:
         await starting
     except StartupFailed as error:
-        log.error("%s Exiting.", error.what)
+        log.error("[KafkaServer] exiting: %s", error.what)
         print(error.what, file=sys.stderr)
         print(error.todo, file=sys.stderr)
         await server.stop()

@@ -45,7 +45,7 @@ from broker.replication.replicas import Replicas
 from broker.replication.role_changes import RoleChanges
 from broker.replication.zookeeper_isr import ZooKeeperChanges
 from broker.settings import Settings
-from broker.storage.logdirs import LogDirs
+from broker.storage.logdirs import LogDirs, NoLogDirs
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
 from broker.zk.operations import Create, CreateMode, SessionExpired, ZkError
@@ -114,6 +114,9 @@ class KafkaServer:
         self.logdirs = LogDirs(self.host, self.config, self._on_dir_failed, self._on_disk_failed)
         try:
             self._remembered = self.logdirs.lock_and_read_meta()
+        except NoLogDirs as error:
+            todo = "Make a directory of log.dirs that this user may write to, or name others."
+            raise StartupFailed(str(error), todo) from error
         except ValueError as error:
             raise StartupFailed(str(error), "Stop the broker that uses it, or name other log.dirs.") from error
 

@@ -85,6 +85,12 @@ async def test_a_zookeeper_that_is_not_there_is_named(tmp_path: Path) -> None:
     await refused(Process("lonely", "broker", settings, tmp_path), f"127.0.0.1:{port}", "Start ZooKeeper, or correct")
 
 
+async def test_directories_that_cannot_be_made_are_named(tmp_path: Path) -> None:
+    settings = {"broker.id": "0", "log.dirs": "/proc/no/such", "zookeeper.connect": "127.0.0.1:1"}
+    process = Process("homeless", "broker", settings, tmp_path)
+    await refused(process, "none of the log.dirs can be used: /proc/no/such", "that this user may write to")
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
