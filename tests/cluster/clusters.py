@@ -72,14 +72,19 @@ class Cluster:
             await self.registered(*self.nodes)
         except BaseException:
             await self.close()
+            self._show()
             raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
         if exc[0] is not None:
-            for process in (self.zookeeper, *(node.process for node in self.nodes.values())):
-                print(f"----- {process.name}\n{process.output()[-6000:]}")
+            self._show()
+
+    def _show(self) -> None:
+        """For pytest to print with a failure: what every process said last."""
+        for process in (self.zookeeper, *(node.process for node in self.nodes.values())):
+            print(f"----- {process.name}\n{process.output()[-6000:]}")
 
     async def close(self) -> None:
         """End every process at once: the tests that are about stopping stop for themselves."""
