@@ -17,19 +17,26 @@ ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """A free port of the loopback outside the range from which the system takes the ports of outgoing connections.
 
-    A broker that is restarted needs its port again, and nobody else may have taken it in the meantime.
+    A broker that is restarted needs its port again, and nobody else may have taken it in the meantime; nor is a port
+    given twice before it is bound.
     """
     while True:
         port = random.randrange(12_000, 32_000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             return port
 
 
