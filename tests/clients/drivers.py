@@ -14,7 +14,7 @@ from aiokafka.admin import NewTopic as AioTopic
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka import TopicPartition as ConfluentPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin import NewTopic as ConfluentTopic
+from confluent_kafka.cimpl import NewTopic as ConfluentTopic
 from kafka.admin import KafkaAdminClient, NewTopic
 
 SECONDS = 60
@@ -201,7 +201,7 @@ class Confluent:
                     quiet += 1
                     continue
                 assert message.error() is None, message.error()
-                values.append(message.value())
+                values.append(message.value() or b"")
             return values
         finally:
             consumer.close()

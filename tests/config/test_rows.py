@@ -30,7 +30,7 @@ FILLED_IN = {"zookeeper.connect", "log.dirs"}  # no default, and yet never None:
 @pytest.mark.parametrize(("keys", "holder"), [(BROKER_KEYS, KafkaConfig), (TOPIC_KEYS, LogConfig)])
 def test_every_row_is_an_attribute_of_its_type_and_there_is_no_other(keys: tuple[Key, ...], holder: type) -> None:
     hints = typing.get_type_hints(holder)
-    declared = {each.name: hints[each.name] for each in fields(holder)}  # type: ignore[arg-type]
+    declared = {each.name: hints[each.name] for each in fields(holder)}
     extra = {"originals", "unknown", "overrides"}
     expected = {}
     for key in keys:
