@@ -30,9 +30,11 @@ NOUNS: dict[str, Noun] = {
     "up": Noun("kops.commands.local", "Start a cluster on this machine: ZooKeeper and brokers.", (), "up_app"),
     "status": Noun("kops.commands.local", "Clusters and servers on this machine.", (), "status_app"),
     "down": Noun("kops.commands.local", "Stop a cluster of this machine.", (), "down_app"),
+    "tui": Noun("kops.commands.tui", "The dashboard: full-screen, live."),
     "quickstart": Noun("kops.commands.quickstart", "The main job from start to failover, each step checked."),
     "topic": Noun("kops.commands.topic", "Topics: list, describe, create, alter, delete.", ("topics",)),
     "partition": Noun("kops.commands.partition", "Partitions: leaders, ISR, offsets, live.", ("partitions",)),
+    "group": Noun("kops.commands.group", "Consumer groups: list, describe, lag, reset, delete.", ("groups",)),
     "produce": Noun("kops.commands.record", "Write records: lines, a file, a pipe, NDJSON.", (), "produce_app"),
     "consume": Noun("kops.commands.record", "Read records.", (), "consume_app"),
     "record": Noun("kops.commands.record", "Records: produce, consume.", ("records",)),
@@ -40,6 +42,8 @@ NOUNS: dict[str, Noun] = {
     "zookeeper": Noun("kops.commands.zookeeper", "ZooKeeper: start, status, shell, ls, get, watch.", ("zk",)),
     "config": Noun("kops.commands.config", "Example configuration files.", ("configs",)),
     "context": Noun("kops.commands.context", "Contexts: which cluster is meant.", ("contexts", "ctx")),
+    "undo": Noun("kops.commands.history", "Put back what the last change changed.", (), "undo_app"),
+    "history": Noun("kops.commands.history", "What kops changed and can put back.", (), "history_app"),
     "version": Noun("kops.commands.version", "The version of kops and of what it runs on."),
 }
 

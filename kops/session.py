@@ -107,16 +107,18 @@ class Session:
         from kafka.errors import KafkaError
 
         async def ask() -> dict[int, Any]:
-            under_way = {
-                broker: self.admin._manager.send(request, node_id=broker) for broker, request in requests.items()
-            }
-            answers: dict[int, Any] = {}
+            under_way: dict[int, Any] = {}
+            for broker, request in requests.items():
+                try:
+                    under_way[broker] = self.admin._manager.send(request, node_id=broker)
+                except KafkaError as error:
+                    under_way[broker] = error
             for broker, future in under_way.items():
                 try:
-                    answers[broker] = await future
+                    under_way[broker] = future if isinstance(future, KafkaError) else await future
                 except KafkaError as error:
-                    answers[broker] = error
-            return answers
+                    under_way[broker] = error
+            return under_way
 
         answered: dict[int, Any] = self.admin._manager.run(ask) if requests else {}
         return answered

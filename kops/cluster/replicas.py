@@ -84,3 +84,22 @@ def min_insync(session: Session, topics: Sequence[str]) -> dict[str, int]:
         for name in topics
         if "min.insync.replicas" in found.get(name, {})
     }
+
+
+def log_sizes(session: Session, brokers: Sequence[int]) -> dict[int, dict[str, int] | None]:
+    """Bytes that each broker's log directories hold, by ``topic-partition``; None for a broker that did not answer."""
+    from kafka.protocol.admin import DescribeLogDirsRequest
+
+    answers = session.send_all({broker: DescribeLogDirsRequest(topics=None) for broker in brokers})
+    return {broker: None if isinstance(answer, Exception) else _sizes(answer) for broker, answer in answers.items()}
+
+
+def _sizes(answer: Any) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for folder in answer.results:
+        for topic in folder.topics:
+            for one in topic.partitions:
+                if not one.is_future_key:
+                    name = f"{topic.name}-{one.partition_index}"
+                    found[name] = found.get(name, 0) + one.partition_size
+    return found

@@ -147,6 +147,7 @@ class Watching:
             if name not in self._known:
                 self._data(at, znodes.topic(name))
         self._known = set(wanted)
+        self.watched = {state: owner for state, owner in self.watched.items() if owner[0] in self._known}
 
     def _data_is(self, at: int, path: str, answer: Any) -> None:
         from kazoo.exceptions import NoNodeError
@@ -172,11 +173,18 @@ class Watching:
 
         if path == znodes.CONTROLLER:
             self.tell(Controlled(at, -1))
-            self.client.exists_async(path, watch=self._rang)
-        elif path in self.watched and self.watched[path][0] in self._known:
-            self.client.exists_async(path, watch=self._rang)
-        else:
-            self.watched.pop(path, None)
+            self._until_there(at, path)
+        elif path in self.watched:
+            self._until_there(at, path)
+
+    def _until_there(self, at: int, path: str) -> None:
+        """Ring when it is made; when that happened meanwhile, read it."""
+
+        def looked(answer: Any) -> None:
+            if answer.exception is None and answer.value is not None:
+                self._data(at, path)
+
+        self.client.exists_async(path, watch=self._rang).rawlink(looked)
 
     def _assigned(self, at: int, path: str, data: bytes) -> None:
         """A topic's assignment: watch the states of its partitions that are not watched yet."""

@@ -1,0 +1,390 @@
+"""The only one that asks the cluster: looks at intervals, listens to ZooKeeper's watches, and carries out intents.
+
+Every blocking question runs on a thread; what comes back is put together here, on the event loop. A tick that comes
+while a look is under way is dropped, a failed look is tried again after longer and longer waits, and the last good view
+stays with its age and the reason.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import TypeVar
+
+from kops.cluster import metadata, replicas
+from kops.cluster.metadata import Broker, Partition, Snapshot
+from kops.cluster.watching import Connected, Controlled, Fact, Listed, Registered, StateOf, Watching, wall_ms
+from kops.contexts import Context
+from kops.errors import KopsError, Refused, translate
+from kops.local import processes, servers, state
+from kops.local.state import BROKER, Server
+from kops.session import Session, open_zookeeper
+from tui.history import Event, History
+from tui.rates import Rates
+from tui.snapshots import Condition, Gauges, Process, View
+
+T = TypeVar("T")
+TIMEOUT = 3.0
+LONGEST_WAIT = 10.0
+MEASURED = 2000
+"""Partitions whose replicas are measured at each look."""
+
+
+class Feed:
+    """The picture of one cluster, kept fresh. ``changed`` is called on the event loop when there is something new."""
+
+    def __init__(self, context: Context, interval: float = 1.0) -> None:
+        self.context = context
+        self.interval = interval
+        self.paused = False
+        self.view: View | None = None
+        self.gauges = Gauges()
+        self.history = History()
+        self.rates = Rates()
+        self.reason = ""
+        """Why the last look failed; empty when it did not."""
+        self.watching = "no ZooKeeper is known" if not context.zookeeper else "connecting"
+        """``pushed``, or why nothing is pushed."""
+        self.changed: Callable[[], None] = lambda: None
+        self.needs: Collection[str] = ()
+        self._seen_at = 0.0
+        self._session = Session(context, TIMEOUT, client_id="kops-tui")
+        self._threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="kops-tui")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._kick = asyncio.Event()
+        self._facts: list[Fact] = []
+        self._states: dict[str, StateOf] = {}
+        self._registered: tuple[int, ...] | None = None
+        self._controller: int | None = None
+        self._hosts: dict[int, Broker] = {}
+        self._silent_until: dict[int, float] = {}
+        self._failures = 0
+
+    # what screens ask of it
+
+    @property
+    def condition(self) -> Condition:
+        if self.view is None:
+            return Condition.STALE if self.reason else Condition.LOADING
+        if self.paused:
+            return Condition.PAUSED
+        late = self.age_ms > max(3 * self.interval, TIMEOUT + 1) * 1000
+        return Condition.STALE if self.reason or late else Condition.LIVE
+
+    @property
+    def age_ms(self) -> float:
+        """Since the last view was confirmed."""
+        return (self.now() - self._seen_at) * 1000 if self._seen_at else 0.0
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> int:
+        return wall_ms()
+
+    def servers(self) -> list[Server]:
+        """The brokers of this cluster that kops started on this machine."""
+        if self.context.cluster is None:
+            return []
+        return [server for server in state.servers(self.context.cluster) if server.kind == BROKER]
+
+    def start(self) -> None:
+        self._tasks = [asyncio.ensure_future(self._look_forever()), asyncio.ensure_future(self._measure_forever())]
+        if self.context.zookeeper:
+            self._tasks.append(asyncio.ensure_future(self._watch_forever()))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        closing = asyncio.get_running_loop().run_in_executor(None, self._session.close)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(closing), 1.0)
+
+    def refresh(self) -> None:
+        """Look now."""
+        self._kick.set()
+
+    def pause(self, paused: bool) -> None:
+        self.paused = paused
+        self.refresh()
+        self.changed()
+
+    async def ask(self, question: Callable[[Session], T]) -> T:
+        """The answer to a question of ``kops.cluster``, asked on a thread. Raises KopsError."""
+        return await self.work(lambda: question(self._session))
+
+    async def work(self, job: Callable[[], T]) -> T:
+        """Something that blocks, on a thread. Raises KopsError."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, job)
+        except Exception as error:
+            known = translate(error)
+            if known is None:
+                raise
+            raise known from error
+
+    def session(self) -> Session:
+        """Another session of the same context, for what takes long. To be closed by who asked."""
+        return Session(self.context, 30.0, client_id="kops-tui")
+
+    async def tail(self, topic: str) -> AsyncIterator[list[object]]:
+        """New records of a topic as they arrive."""
+        from kops.cluster.records import ConsumeOptions, consume
+
+        with self.session() as session:
+            async for batch in consume(session, topic, ConsumeOptions()):
+                yield list(batch)
+
+    # looking
+
+    async def _look_forever(self) -> None:
+        wait = 0.0
+        while True:
+            self._kick.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._kick.wait(), wait)
+            if self.paused:
+                wait = self.interval
+                continue
+            began = self.now()
+            try:
+                seen, running = await self.work(self._look)
+            except KopsError as error:
+                self._look_failed(error)
+                wait = min(self.interval * 2 ** min(self._failures, 6), LONGEST_WAIT)
+                continue
+            self._failures, self.reason = 0, ""
+            self._looked(seen, running)
+            wait = max(0.05, self.interval - (self.now() - began))
+
+    def _look(self) -> tuple[Snapshot, dict[int, Process]]:
+        running = {server.id: _process(server) for server in self.servers()}
+        return metadata.snapshot(self._session, None, self._whom()), running
+
+    def _whom(self) -> int | None:
+        """The broker that answered last, or after a failure the next that is not known to be silent."""
+        if self.view is None:
+            return None
+        able = [one for one in sorted(self.view.alive) if self._silent_until.get(one, 0) < self.now()]
+        stopped = {broker for broker, process in self.view.processes.items() if process.state != processes.RUNNING}
+        able = [one for one in able if one not in stopped] or able
+        if self.view.asked in able and not self._failures:
+            return self.view.asked
+        return able[self._failures % len(able)] if able else None
+
+    def _look_failed(self, error: KopsError) -> None:
+        self._failures += 1
+        self.reason = error.what
+        if self.view is not None and self._failures % 3 == 0:
+            # What the client knows may be out of date altogether: begin again from the bootstrap servers.
+            stale, self._session = self._session, Session(self.context, TIMEOUT, client_id="kops-tui")
+            self._threads.submit(stale.close)
+        self.changed()
+
+    def _looked(self, seen: Snapshot, running: dict[int, Process]) -> None:
+        self._hosts.update({broker.id: broker for broker in seen.brokers})
+        partitions = {one.name: self._pushed_over(one) for topic in seen.topics for one in topic.partitions}
+        before = self.view.partitions if self.view else {}
+        # The same object where nothing changed: comparing is then a matter of identity.
+        partitions = {name: before[name] if before.get(name) == one else one for name, one in partitions.items()}
+        self._publish(
+            View(
+                at=self.wall(),
+                cluster_id=seen.cluster_id,
+                controller=seen.controller if self._controller is None else self._controller,
+                brokers=seen.brokers if self._registered is None else self._brokers(self._registered),
+                topics=seen.topics,
+                partitions=partitions,
+                resolution_ms=int(self.interval * 1000),
+                pushed=self._registered is not None,
+                processes=running,
+                asked=self._whom() or -1,
+            )
+        )
+
+    def _publish(self, view: View, confirmed: bool = True) -> None:
+        self.view = view
+        if confirmed:
+            self._seen_at = self.now()
+        self.history.observe(view)
+        self.changed()
+
+    def _brokers(self, registered: Collection[int]) -> tuple[Broker, ...]:
+        return tuple(self._hosts.get(broker, Broker(broker, "?", -1)) for broker in sorted(registered))
+
+    def _pushed_over(self, partition: Partition) -> Partition:
+        """What ZooKeeper pushed is newer than what brokers say of it."""
+        fact = self._states.get(partition.name)
+        if fact is None or fact.leader_epoch < partition.leader_epoch:
+            return partition
+        return replace(partition, leader=fact.leader, leader_epoch=fact.leader_epoch, isr=fact.isr)
+
+    # measuring
+
+    async def _measure_forever(self) -> None:
+        floor_at = sizes_at = -1e9
+        while True:
+            await asyncio.sleep(self.interval if self.view else 0.05)
+            view = self.view
+            if view is None or self.paused:
+                continue
+            with suppress(KopsError):
+                if self._new_topics(view) or self.now() - floor_at > 30:
+                    names = [topic.name for topic in view.topics]
+                    floor = await self.ask(lambda session, names=names: replicas.min_insync(session, names))  # type: ignore[misc]
+                    self.gauges, floor_at = replace(self.gauges, min_isr=floor), self.now()
+                    self.changed()
+                await self._measure_ends(view)
+                if "sizes" in self.needs and self.now() - sizes_at > 10:
+                    sizes = await self._measure_sizes(view)
+                    self.gauges, sizes_at = replace(self.gauges, sizes=sizes), self.now()
+            self.changed()
+
+    def _new_topics(self, view: View) -> bool:
+        known = self.gauges.min_isr
+        return known is None or any(topic.name not in known for topic in view.topics)
+
+    async def _measure_ends(self, view: View) -> None:
+        partitions = list(view.partitions.values())[:MEASURED]
+        able = self._able(view)
+        measured = await self.ask(lambda session: replicas.log_ends(session, partitions, able))
+        at = self.wall()
+        for broker in measured.silent:
+            self._silent_until[broker] = self.now() + 5
+        silent = tuple(sorted(set(measured.silent) | (view.alive - set(able))))
+        self.gauges = replace(self.gauges, ends=measured.ends, ends_at=at, silent=silent)
+        heads = {
+            one.name: measured.ends[one.name][one.leader]
+            for one in partitions
+            if one.leader in measured.ends.get(one.name, {})
+        }
+        self.rates.add(at, heads)
+
+    async def _measure_sizes(self, view: View) -> dict[int, dict[str, int] | None]:
+        able = self._able(view)
+        found = await self.ask(lambda session: replicas.log_sizes(session, able))
+        return {broker: found.get(broker) for broker in view.everyone}
+
+    def _able(self, view: View) -> list[int]:
+        halted = {broker for broker, process in view.processes.items() if process.state != processes.RUNNING}
+        return [one for one in sorted(view.alive - halted) if self._silent_until.get(one, 0) < self.now()]
+
+    # listening
+
+    async def _watch_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(fact: Fact) -> None:
+            with suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._told, fact)
+
+        while True:
+            try:
+                client = await self.work(lambda: open_zookeeper(self.context.zookeeper, TIMEOUT))
+            except KopsError as error:
+                self.watching = error.what
+                self.changed()
+                await asyncio.sleep(LONGEST_WAIT)
+                continue
+            watch = Watching(client, tell)
+            try:
+                self.watching = "pushed"
+                watch.start()
+                await asyncio.Event().wait()
+            finally:
+                watch.close()
+                self._threads.submit(_end, client) if not self._threads._shutdown else _end(client)
+
+    def _told(self, fact: Fact) -> None:
+        """Facts that arrive together are shown together."""
+        if not self._facts:
+            asyncio.get_running_loop().call_later(0.01, self._apply)
+        self._facts.append(fact)
+
+    def _apply(self) -> None:
+        facts, self._facts = self._facts, []
+        for fact in facts:
+            self._remember(fact)
+            if self.view is not None:
+                self._publish(self._with(self.view, fact), confirmed=False)
+
+    def _remember(self, fact: Fact) -> None:
+        match fact:
+            case Registered():
+                self._registered = fact.brokers
+            case Controlled():
+                self._controller = fact.controller
+            case StateOf():
+                self._states[fact.name] = fact
+            case Listed():
+                self._states = {name: one for name, one in self._states.items() if one.topic in set(fact.topics)}
+            case Connected(up=False):
+                # Polling is all there is until it is back.
+                self.watching, self._registered, self._controller, self._states = "ZooKeeper is away", None, None, {}
+            case Connected():
+                self.watching = "pushed"
+
+    def _with(self, view: View, fact: Fact) -> View:
+        moment = replace(view, at=fact.at, resolution_ms=0)
+        match fact:
+            case Registered():
+                return replace(moment, brokers=self._brokers(fact.brokers), pushed=True)
+            case Controlled():
+                return replace(moment, controller=fact.controller)
+            case StateOf():
+                old = view.partitions.get(fact.name)
+                if old is None:
+                    self.refresh()
+                    return view
+                new = self._pushed_over(old)
+                return view if new == old else replace(moment, partitions={**view.partitions, fact.name: new})
+            case Listed():
+                if set(fact.topics) != {topic.name for topic in view.topics}:
+                    self.refresh()
+                return view
+            case _:
+                return replace(view, pushed=False) if not fact.up else view
+
+    # acting
+
+    async def act(self, verb: str, server: Server) -> str:
+        """Kill, pause, resume, stop, start or restart a broker of this machine. What was done. Raises KopsError."""
+        if self.context.read_only:
+            raise Refused(f"{verb} {server.name}: this context is read-only", "Use another context.")
+
+        def do() -> int:
+            at = wall_ms()
+            for step in ("stop", "start") if verb == "restart" else (verb,):
+                current = next((one for one in self.servers() if one.key == server.key), server)
+                _VERBS[step](current)
+            return at
+
+        # The clock of the timeline starts when the signal is sent: what is pushed until then belongs to it, too.
+        self.history.note(Event(self.wall(), "trigger", server.name, f"{verb} {server.name} (by you)"))
+        self.changed()
+        began = await self.work(do)
+        self.refresh()
+        return f"{verb} {server.name}: done in {(self.wall() - began) / 1000:.1f} s"
+
+
+_VERBS: dict[str, Callable[[Server], object]] = {
+    "kill": servers.kill,
+    "pause": servers.pause,
+    "resume": servers.resume,
+    "stop": lambda server: servers.stop(server, 60.0),
+    "start": lambda server: servers.start(server, 60.0),
+}
+
+
+def _process(server: Server) -> Process:
+    return Process(processes.state(server), server.pid, server.started, processes.memory(server))
+
+
+def _end(client: object) -> None:
+    """Stop a kazoo client; the session ends with it."""
+    client.stop()  # type: ignore[attr-defined]
+    client.close()  # type: ignore[attr-defined]

@@ -1,0 +1,173 @@
+"""What happened, from one view to the next: events with their times, who led before, which cells changed just now.
+
+Pure: views go in, events come out. Times are wall milliseconds; ``resolution_ms`` says how late a polled one may be.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kops.cluster.metadata import Partition
+from tui.snapshots import Process, View
+
+HIGHLIGHT_MS = 4000
+QUIET_MS = 30_000
+KEPT = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. ``kind``: broker, controller, leader, epoch, isr, topic, process, trigger, drill."""
+
+    at: int
+    kind: str
+    subject: str
+    text: str
+    resolution_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A cell that showed ``old`` until ``at``."""
+
+    at: int
+    old: str
+
+
+class History:
+    """The memory of the dashboard: the last ``KEPT`` events, and the counters since it started."""
+
+    def __init__(self) -> None:
+        self.events: deque[Event] = deque(maxlen=KEPT)
+        self.led_before: dict[str, int] = {}
+        self.changed: dict[tuple[str, str], Changed] = {}
+        self.isr_changes = 0
+        self.leader_changes = 0
+        self.trigger: Event | None = None
+        self.gone_since: dict[int, int] = {}
+        self._last: View | None = None
+
+    def note(self, event: Event) -> None:
+        """Something that was done here. A trigger starts the clock of the timeline."""
+        if event.kind == "trigger":
+            self.trigger = event
+        self.events.append(event)
+
+    def observe(self, view: View) -> list[Event]:
+        """What is different from the view before; the first view tells nothing."""
+        before, self._last = self._last, view
+        if before is None:
+            self.gone_since = dict.fromkeys(set(view.everyone) - view.alive, view.at)
+            return []
+        found = [*self._brokers(before, view), *self._processes(before.processes, view)]
+        if before.controller != view.controller:
+            text = f"{_broker(before.controller)} → {_broker(view.controller)}"
+            found.append(self._event(view, "controller", "controller", text))
+        found += self._partitions(before.partitions, view)
+        found.sort(key=lambda event: event.at)
+        self._start_clock(found)
+        self.events.extend(found)
+        return found
+
+    def _start_clock(self, found: list[Event]) -> None:
+        """Nobody here did it: the clock starts with the first loss that was seen after a time of quiet."""
+        losses = [event for event in found if event.kind in ("broker", "process", "controller")]
+        if losses and (self.trigger is None or losses[0].at - self.trigger.at > QUIET_MS):
+            self.trigger = losses[0]
+
+    def timeline(self, limit: int) -> list[Event]:
+        """The last events since the trigger, the trigger itself first; without one, the last events."""
+        if self.trigger is None:
+            return list(self.events)[-limit:]
+        since = [event for event in self.events if event.at >= self.trigger.at and event is not self.trigger]
+        return [self.trigger, *since[-(limit - 1) :]] if limit > 1 else [self.trigger]
+
+    def was(self, name: str, column: str, now: int) -> str | None:
+        """What a cell showed before, while its change is fresh."""
+        changed = self.changed.get((name, column))
+        return changed.old if changed and now - changed.at < HIGHLIGHT_MS else None
+
+    def _event(self, view: View, kind: str, subject: str, text: str) -> Event:
+        return Event(view.at, kind, subject, text, view.resolution_ms)
+
+    def _brokers(self, before: View, view: View) -> Iterable[Event]:
+        for broker in sorted(before.alive - view.alive):
+            self.gone_since[broker] = view.at
+            self._mark_broker(view, broker, before)
+            yield self._event(view, "broker", f"broker {broker}", "left the cluster (not registered any more)")
+        for broker in sorted(view.alive - before.alive):
+            was = self.gone_since.pop(broker, None)
+            self._mark_broker(view, broker, before)
+            away = f" after {(view.at - was) / 1000:.1f} s" if was is not None else ""
+            yield self._event(view, "broker", f"broker {broker}", f"registered{away}")
+
+    def _mark_broker(self, view: View, broker: int, before: View) -> None:
+        for name, partition in view.partitions.items():
+            old = before.partitions.get(name)
+            if old is not None and broker in partition.replicas:
+                self.changed[name, f"b{broker}"] = Changed(view.at, letter(old, broker, before.alive))
+
+    def _processes(self, before: Mapping[int, Process], view: View) -> Iterable[Event]:
+        for broker, process in sorted(view.processes.items()):
+            old = before.get(broker)
+            if old is not None and old.state != process.state:
+                text = f"process {old.state} → {process.state}"
+                yield Event(view.at, "process", f"broker {broker}", text, view.resolution_ms)
+
+    def _partitions(self, before: Mapping[str, Partition], view: View) -> list[Event]:
+        found: list[Event] = []
+        if before is view.partitions:
+            return found
+        for name, new in view.partitions.items():
+            old = before.get(name)
+            if old is None:
+                found.append(self._event(view, "topic", name, f"created: leader {new.leader}, ISR {ids(new.isr)}"))
+            elif old is not new and old != new:
+                found += self._partition(old, new, view)
+        for name in before.keys() - view.partitions.keys():
+            found.append(self._event(view, "topic", name, "deleted"))
+        return found
+
+    def _partition(self, old: Partition, new: Partition, view: View) -> Iterable[Event]:
+        name = new.name
+        for broker in new.replicas:
+            was = letter(old, broker, view.alive)
+            if was != letter(new, broker, view.alive):
+                self.changed[name, f"b{broker}"] = Changed(view.at, was)
+        if old.leader != new.leader:
+            self.leader_changes += 1
+            self.led_before[name] = old.leader if old.leader >= 0 else self.led_before.get(name, -1)
+            self.changed[name, "leader"] = Changed(view.at, str(old.leader))
+            text = (
+                f"leader {_broker(old.leader)} → {_broker(new.leader)} (epoch {old.leader_epoch} → {new.leader_epoch})"
+            )
+            yield self._event(view, "leader", name, text)
+        elif old.leader_epoch != new.leader_epoch:
+            yield self._event(view, "epoch", name, f"leader epoch {old.leader_epoch} → {new.leader_epoch}")
+        if old.leader_epoch != new.leader_epoch:
+            self.changed[name, "epoch"] = Changed(view.at, str(old.leader_epoch))
+        if set(old.isr) != set(new.isr):
+            self.isr_changes += 1
+            self.changed[name, "isr"] = Changed(view.at, ids(old.isr))
+            yield self._event(view, "isr", name, f"ISR {ids(old.isr)} → {ids(new.isr)}")
+
+
+def letter(partition: Partition, broker: int, alive: frozenset[int]) -> str:
+    """One replica in a letter: L leads, F follows in sync, o out of sync, x away; * behind it: the preferred leader."""
+    if broker not in partition.replicas:
+        return "·"
+    if broker not in alive or broker in partition.offline:
+        state = "x"
+    elif partition.leader == broker:
+        state = "L"
+    else:
+        state = "F" if broker in partition.isr else "o"
+    return state + ("*" if partition.replicas[0] == broker else "")
+
+
+def ids(values: Iterable[int]) -> str:
+    return ",".join(str(value) for value in sorted(values)) or "none"
+
+
+def _broker(broker: int) -> str:
+    return str(broker) if broker >= 0 else "none"

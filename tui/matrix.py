@@ -1,0 +1,145 @@
+"""The rows of the ISR screen: one partition each, one letter per broker, worst first. Pure."""
+
+import re
+
+from rich.text import Text
+
+from kops.cluster.metadata import NO_LEADER, Partition
+from kops.cluster.replicas import lags
+from tui.history import History, ids, letter
+from tui.rates import Trends, spark
+from tui.snapshots import LOADING, UNAVAILABLE, Gauges, View, count, under_min_isr
+from tui.widgets.grid import Heading, Row
+
+_LETTERS = {"L": "bold green", "F": "green", "o": "bold yellow", "x": "bold red", "·": "dim"}
+_STATES = {
+    "offline": "bold white on red",
+    "under min": "bold red",
+    "URP": "yellow",
+    "not preferred": "cyan",
+    "ok": "dim",
+}
+SEVERITY = {state: index for index, state in enumerate(_STATES)}
+CHANGED = "reverse"
+
+
+def headings(view: View) -> list[Heading]:
+    brokers = [Heading(f"b{broker}", 5) for broker in view.everyone]
+    return [
+        Heading("PARTITION"),
+        *brokers,
+        Heading("LEADER", 7),
+        Heading("EPOCH", 6),
+        Heading("ISR", 11, drop=3),
+        Heading("MIN", 3, right=True, drop=4),
+        Heading("LAG", 13, drop=2),
+        Heading("STATE", 13),
+    ]
+
+
+def state_of(partition: Partition, gauges: Gauges) -> str:
+    """One word, the worst that is true."""
+    if partition.leader == NO_LEADER:
+        return "offline"
+    if gauges.min_isr is not None and under_min_isr(partition, gauges.min_isr):
+        return "under min"
+    if partition.under_replicated:
+        return "URP"
+    return "ok" if partition.preferred_leads else "not preferred"
+
+
+def rows(view: View, gauges: Gauges, history: History, trends: Trends, now: int, *, affected: bool) -> list[Row]:
+    """Every partition, or those that are not whole or changed just now; worst first, then by name."""
+    found = []
+    for name, partition in view.partitions.items():
+        state = state_of(partition, gauges)
+        touched = history.was(name, "isr", now) or history.was(name, "leader", now)
+        if affected and state == "ok" and not touched:
+            continue
+        found.append((SEVERITY[state], natural(name), _row(view, gauges, history, trends, now, partition, state)))
+    return [row for *_, row in sorted(found, key=lambda one: one[:2])]
+
+
+def lag_values(view: View, gauges: Gauges) -> dict[str, float]:
+    """The lag of the slowest follower that told its end, by partition."""
+    found: dict[str, float] = {}
+    for name, ends in (gauges.ends or {}).items():
+        partition = view.partitions.get(name)
+        behind = lags(partition, ends) if partition else None
+        if behind:
+            found[name] = max(behind.values())
+    return found
+
+
+def natural(name: str) -> tuple[tuple[int, str], ...]:
+    """So that orders-2 comes before orders-10."""
+    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+
+
+def _row(
+    view: View, gauges: Gauges, history: History, trends: Trends, now: int, partition: Partition, state: str
+) -> Row:
+    name = partition.name
+    letters = tuple(_letter(view, history, now, partition, broker) for broker in view.everyone)
+    floor = LOADING if gauges.min_isr is None else gauges.min_isr.get(partition.topic)
+    cells: tuple[str | Text, ...] = (
+        name,
+        *letters,
+        _leader(history, now, partition),
+        _fresh(str(partition.leader_epoch), history.was(name, "epoch", now)),
+        _fresh(ids(partition.isr), history.was(name, "isr", now), show_old=False),
+        UNAVAILABLE if floor is None else str(floor),
+        _lag(gauges, trends, partition),
+        Text(state, _STATES[state]),
+    )
+    known = trends.of(name)
+    lag = known[-1] if known else -1
+    sorts = (natural(name), *(cell.plain for cell in letters), partition.leader, partition.leader_epoch)
+    return Row(name, cells, (*sorts, len(partition.isr), str(floor), lag, SEVERITY[state]))
+
+
+def _letter(view: View, history: History, now: int, partition: Partition, broker: int) -> Text:
+    is_now = letter(partition, broker, view.alive)
+    text = Text(is_now, _LETTERS[is_now[0]])
+    was = history.was(partition.name, f"b{broker}", now)
+    if was is None or was == is_now:
+        return text
+    return Text.assemble((f"{was.rstrip('*')}→", CHANGED), (is_now, f"{_LETTERS[is_now[0]]} {CHANGED}"))
+
+
+def _leader(history: History, now: int, partition: Partition) -> Text:
+    """``1 ←2``: broker 1 leads, before it broker 2 did."""
+    text = Text("none", "bold red") if partition.leader == NO_LEADER else Text(str(partition.leader))
+    before = history.led_before.get(partition.name)
+    if before is not None and before >= 0:
+        text.append(f" ←{before}", "dim")
+    if history.was(partition.name, "leader", now) is not None:
+        text.stylize(CHANGED)
+    return text
+
+
+def _fresh(value: str, was: str | None, *, show_old: bool = True) -> Text:
+    if was is None or was == value:
+        return Text(value)
+    return Text(f"{was}→{value}" if show_old else value, CHANGED)
+
+
+def _lag(gauges: Gauges, trends: Trends, partition: Partition) -> Text:
+    """Records that the slowest follower is behind; ``2:—`` names a follower that did not tell."""
+    if gauges.ends is None:
+        return Text(LOADING, "dim")
+    ends = gauges.ends.get(partition.name, {})
+    behind = lags(partition, ends)
+    if behind is None:
+        return Text(UNAVAILABLE, "dim")
+    missing = [broker for broker in partition.replicas if broker not in ends]
+    if not behind:
+        text = Text(UNAVAILABLE if missing else "0", "dim")
+    else:
+        worst = max(behind.values())
+        text = Text(count(worst), "yellow" if worst else "dim")
+        if worst or any(trends.of(partition.name)):
+            text.append(f" {spark(trends.of(partition.name), 5)}")
+    if missing:
+        text.append(" " + ",".join(f"{broker}:{UNAVAILABLE}" for broker in missing), "dim")
+    return text

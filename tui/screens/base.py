@@ -1,0 +1,133 @@
+"""What every screen has: the header, one line for words and filters, the keys; and how it moves, filters and leaves."""
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.screen import Screen
+from textual.widgets import Footer, Input, Static
+
+from tui.feed import Feed
+from tui.widgets.grid import Grid
+from tui.widgets.header import Header
+
+if TYPE_CHECKING:
+    from tui.app import KopsApp
+
+
+class KopsScreen(Screen[None]):
+    """A screen under the header. ``needs``: what the feed is to measure while it is shown."""
+
+    heading: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ()
+    BINDINGS = [
+        Binding("slash", "filter", "filter", key_display="/"),
+        Binding("escape", "leave", "back", show=False),
+        Binding("h,left", "leave", "back", show=False),
+    ]
+
+    @property
+    def kops(self) -> "KopsApp":
+        return cast("KopsApp", self.app)
+
+    @property
+    def feed(self) -> Feed:
+        return self.kops.feed
+
+    def body(self) -> ComposeResult:
+        """What stands between header and keys."""
+        yield from ()
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield from self.body()
+        yield Static(id="line")
+        yield Input(id="filter", compact=True, placeholder="only rows that contain this; ! in front: that do not")
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#filter").display = False
+        self.repaint()
+
+    def on_screen_resume(self) -> None:
+        self.feed.needs = self.needs
+        self.repaint()
+
+    def repaint(self) -> None:
+        """Show what the feed has now."""
+        if not self.is_mounted:
+            return
+        self.paint_header()
+        self.paint()
+        self.paint_line()
+
+    def paint_header(self) -> None:
+        header = self.query_one(Header)
+        header.show(self.feed, self.title_now())
+        header.set_class(self.feed.condition.value == "STALE", "stale")
+
+    def title_now(self) -> str:
+        return self.heading
+
+    def paint(self) -> None:
+        """The screen's own part."""
+
+    def paint_line(self) -> None:
+        """Words of the last action to the left, ``n of m`` of a filter to the right."""
+        line = self.query_one("#line", Static)
+        text, bad = self.kops.said
+        left = Text(text, "bold red" if bad else "")
+        grid = self.grid
+        if grid is not None and (grid.needle or grid.marked):
+            marked = f"   {len(grid.marked)} marked" if grid.marked else ""
+            right = f"/{grid.needle}   {len(grid.rows)} of {grid.total}{marked}" if grid.needle else marked.strip()
+            left.truncate(max(0, line.size.width - len(right) - 1), overflow="ellipsis", pad=True)
+            left.append(" " + right, "bold")
+        line.update(left)
+
+    @property
+    def grid(self) -> Grid | None:
+        return next(iter(self.query(Grid)), None)
+
+    # the filter
+
+    def action_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        if self.grid is not None:
+            field.display = True
+            field.value = self.grid.needle
+            field.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filtering(self, event: Input.Changed) -> None:
+        if self.grid is not None and self.query_one("#filter").display:
+            self.grid.filter(event.value)
+            self.paint_line()
+
+    @on(Input.Submitted, "#filter")
+    def _filtered(self) -> None:
+        self._close_filter()
+
+    def _close_filter(self) -> None:
+        self.query_one("#filter").display = False
+        if self.grid is not None:
+            self.grid.focus()
+
+    def action_leave(self) -> None:
+        """Closes the filter, clears it, goes back; never quits."""
+        grid, field = self.grid, self.query_one("#filter", Input)
+        if field.display:
+            field.value = ""
+            self._close_filter()
+        elif grid is not None and (grid.needle or grid.marked):
+            grid.marked.clear()
+            grid.filter("")
+        else:
+            self.kops.back()
+        self.paint_line()
+
+    @on(Grid.Moved)
+    def _moved(self) -> None:
+        self.paint_line()

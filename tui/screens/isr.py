@@ -1,0 +1,139 @@
+"""The ISR screen: every partition against every broker, what changed just now, and the timeline since the trigger."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.widgets import Static
+
+from kops.local.processes import PAUSED, STOPPED
+from tui import matrix
+from tui.history import Event
+from tui.rates import Trends
+from tui.screens.base import KopsScreen
+from tui.screens.brokers_menu import BrokersMenu
+from tui.snapshots import LOADING, UNAVAILABLE, View, age, health
+from tui.widgets.grid import Grid
+
+MANY = 500
+"""From so many partitions on only those that are affected are shown at first."""
+LEGEND = "L leader  F in sync  o out of sync  x away  * preferred leader"
+
+
+class IsrScreen(BrokersMenu, KopsScreen):
+    heading: ClassVar[str] = "isr"
+    BINDINGS = [
+        Binding("b", "brokers_menu", "kill, pause, start…"),
+        Binding("a", "affected", "only affected"),
+        Binding("c", "clear", "new timeline"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.affected: bool | None = None
+        self.trends = Trends()
+
+    def body(self) -> ComposeResult:
+        yield Static(id="brokers")
+        yield Static(id="counters")
+        yield Grid(id="matrix")
+        yield Static(id="timeline")
+
+    def paint(self) -> None:
+        view, feed = self.feed.view, self.feed
+        grid = self.query_one("#matrix", Grid)
+        if view is None:
+            grid.empty = lambda: f"asking for the partitions {LOADING}"
+            return
+        self.trends.add(feed.gauges.ends_at, matrix.lag_values(view, feed.gauges))
+        now = feed.wall()
+        affected = self.affected if self.affected is not None else len(view.partitions) > MANY
+        grid.empty = lambda: "every partition is whole" if view.partitions else "there are no topics yet"
+        grid.show(
+            matrix.headings(view),
+            matrix.rows(view, feed.gauges, feed.history, self.trends, now, affected=affected),
+        )
+        self.query_one("#brokers", Static).update(self._brokers(view, now))
+        self.query_one("#counters", Static).update(self._counters(view, affected))
+        self.query_one("#timeline", Static).update(self._timeline())
+
+    def _brokers(self, view: View, now: int) -> Text:
+        line = Text()
+        for broker in view.everyone:
+            process = view.processes.get(broker)
+            if broker not in view.alive:
+                since = self.feed.history.gone_since.get(broker)
+                line.append(f"○ {broker} DOWN{f' {age(now - since)}' if since else ''}   ", "bold red")
+            elif process is not None and process.state == PAUSED:
+                line.append(f"◐ {broker} paused   ", "bold yellow")
+            elif process is not None and process.state == STOPPED:
+                line.append(f"◌ {broker} process ended, still registered   ", "bold yellow")
+            else:
+                up = f" up {age(now - process.started * 1000)}" if process is not None else " up"
+                line.append(f"● {broker}{up}{' controller' if broker == view.controller else ''}   ")
+        line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        return line
+
+    def _counters(self, view: View, affected: bool) -> Text:
+        history, found = self.feed.history, health(view, self.feed.gauges)
+        floor = LOADING if found.under_min_isr is None else str(found.under_min_isr)
+        line = Text()
+        for label, value in (
+            ("URP", str(found.under_replicated)),
+            ("under-min-ISR", floor),
+            ("offline", str(found.offline)),
+            ("not preferred", str(found.not_preferred)),
+        ):
+            line.append(
+                f"{label} {value}   ", "bold red" if value not in ("0", LOADING) and label != "not preferred" else ""
+            )
+        line.append(f"seen: ISR changes {history.isr_changes}  leader changes {history.leader_changes}")
+        if affected:
+            line.append(f"   only affected of {len(view.partitions)} (a: all)", "bold")
+        line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        return line
+
+    def _timeline(self) -> Text:
+        room = max(2, self.query_one("#timeline").size.height)
+        feed = self.feed
+        source = (
+            "pushed by ZooKeeper"
+            if feed.watching == "pushed"
+            else f"polled, ±{feed.interval * 1000:.0f} ms ({feed.watching})"
+        )
+        trigger = feed.history.trigger
+        title = Text.assemble(("timeline", "bold"), f" {source}   ", (LEGEND, "dim"))
+        title.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        events = feed.history.timeline(room - 1)
+        if not events:
+            return Text("\n").join(
+                [title, Text(f"{UNAVAILABLE} nothing has changed since the dashboard was opened", "dim")]
+            )
+        return Text("\n").join([title, *(self._line(event, trigger) for event in events)])
+
+    def _line(self, event: Event, trigger: Event | None) -> Text:
+        since = event.at - trigger.at if trigger is not None else 0
+        how = f" ±{event.resolution_ms}" if event.resolution_ms else ""
+        line = Text(f"{f'+{since} ms{how}':>16}  ", "bold" if event is trigger else "")
+        line.append(f"{event.subject} ", "bold")
+        line.append(event.text)
+        line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        return line
+
+    def action_affected(self) -> None:
+        view = self.feed.view
+        shown = self.affected if self.affected is not None else bool(view and len(view.partitions) > MANY)
+        self.affected = not shown
+        self.repaint()
+
+    def action_clear(self) -> None:
+        self.feed.history.trigger = None
+        self.feed.history.events.clear()
+        self.repaint()
+
+    def preferred_brokers(self) -> list[int]:
+        """The leader of the selected partition first: it is what one wants to harm."""
+        view, row = self.feed.view, self.query_one("#matrix", Grid).current
+        partition = view.partitions.get(row.key) if view and row else None
+        return [partition.leader] if partition and partition.leader >= 0 else []

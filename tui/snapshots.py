@@ -1,0 +1,134 @@
+"""What the feed brings and screens show: one immutable picture of the cluster, and what was measured beside it.
+
+Three things are never mixed up: not asked yet (``...``), asked and not to be had (``-``), and a number, which may be 0.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kops.cluster.metadata import NO_LEADER, Broker, Partition, Topic
+
+LOADING = "…"
+UNAVAILABLE = "—"
+
+
+class Condition(Enum):
+    """How far what is shown can be trusted."""
+
+    LOADING = "LOADING"
+    LIVE = "LIVE"
+    PAUSED = "PAUSED"
+    STALE = "STALE"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A broker's process on this machine: ``state`` is running, paused or stopped; ``started`` epoch seconds."""
+
+    state: str
+    pid: int
+    started: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The cluster at ``at`` (wall milliseconds). ``resolution_ms``: how old a change may be, 0 where it was pushed."""
+
+    at: int
+    cluster_id: str | None
+    controller: int
+    brokers: tuple[Broker, ...]
+    topics: tuple[Topic, ...]
+    partitions: Mapping[str, Partition]
+    resolution_ms: int
+    pushed: bool = False
+    processes: Mapping[int, Process] = field(default_factory=dict)
+    asked: int = -1
+    """The broker that answered."""
+
+    @property
+    def alive(self) -> frozenset[int]:
+        return frozenset(broker.id for broker in self.brokers)
+
+    @property
+    def everyone(self) -> tuple[int, ...]:
+        """Registered brokers, those that replicas name, and those kops started here, in order."""
+        named = {replica for partition in self.partitions.values() for replica in partition.replicas}
+        return tuple(sorted(named | self.alive | set(self.processes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What takes more than one look: None where it was not asked for yet.
+
+    ``ends``: log end by partition and broker. ``min_isr`` by topic. ``silent``: brokers that did not tell their ends.
+    ``sizes``: bytes by broker and partition; None as a broker's value when it did not answer.
+    """
+
+    ends: Mapping[str, Mapping[int, int]] | None = None
+    ends_at: int = 0
+    silent: tuple[int, ...] = ()
+    min_isr: Mapping[str, int] | None = None
+    sizes: Mapping[int, Mapping[str, int] | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The counters of the header."""
+
+    brokers: int
+    expected: int
+    under_replicated: int
+    under_min_isr: int | None
+    offline: int
+    not_preferred: int
+
+
+def health(view: View, gauges: Gauges) -> Health:
+    partitions = view.partitions.values()
+    floor = gauges.min_isr
+    return Health(
+        brokers=len(view.brokers),
+        expected=len(view.everyone),
+        under_replicated=sum(partition.under_replicated for partition in partitions),
+        under_min_isr=None if floor is None else sum(under_min_isr(partition, floor) for partition in partitions),
+        offline=sum(partition.leader == NO_LEADER for partition in partitions),
+        not_preferred=sum(not partition.preferred_leads for partition in partitions if partition.leader != NO_LEADER),
+    )
+
+
+def under_min_isr(partition: Partition, floor: Mapping[str, int]) -> bool:
+    return partition.topic in floor and len(partition.isr) < floor[partition.topic]
+
+
+def age(milliseconds: float) -> str:
+    """``0.4s``, ``12s``, ``3m05s``, ``2h10m``."""
+    seconds = milliseconds / 1000
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    if seconds < 3600:
+        return f"{int(seconds) // 60}m{int(seconds) % 60:02d}s"
+    return f"{int(seconds) // 3600}h{int(seconds) % 3600 // 60:02d}m"
+
+
+def count(number: float) -> str:
+    """``950``, ``12.3k``, ``4.5M``: at most five characters."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(number) >= limit:
+            scaled = number / (1e3 if unit == "k" else limit)
+            return f"{scaled:.1f}{unit}" if scaled < 100 else f"{scaled:.0f}{unit}"
+    return f"{number:.0f}"
+
+
+def size(number: int) -> str:
+    """Bytes in binary units."""
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return f"{value:.1f} TiB"

@@ -1,0 +1,1 @@
+"""Widgets: they draw rows and lines; what those mean is the screens' business."""

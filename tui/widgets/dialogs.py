@@ -1,0 +1,92 @@
+"""Questions over a screen: choose one of several, confirm a plan, type a name. Escape always means no."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is going to be done: the question, what it means line by line, and the commands that do the same."""
+
+    question: str
+    lines: tuple[str, ...]
+    command: str = ""
+    typed: str = ""
+    """What must be typed to go on: for what cannot be taken back, and in protected contexts."""
+
+
+class Choose(ModalScreen[str | None]):
+    """One of several; None for none of them."""
+
+    BINDINGS = [Binding("escape", "no", "back")]
+
+    def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self.question = title
+        self.options = options
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(self.question, "bold"))
+            yield OptionList(*(Option(text, id=key) for key, text in self.options))
+            yield Static(Text("enter chooses, esc goes back", "dim"))
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        self.dismiss(event.option.id)
+
+    def action_no(self) -> None:
+        self.dismiss(None)
+
+
+class Confirm(ModalScreen[bool]):
+    """A plan, with the focus on Cancel."""
+
+    BINDINGS = [
+        Binding("escape,n", "no", "no"),
+        Binding("left,right,h,l", "other", "other button", show=False),
+    ]
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(self.plan.question, "bold"))
+            with VerticalScroll(can_focus=False):
+                yield Static(Text("\n".join(f"  {line}" for line in self.plan.lines)))
+            if self.plan.command:
+                yield Static(Text.assemble(("the same by command:  ", "dim"), self.plan.command))
+            if self.plan.typed:
+                yield Static(Text(f"Type {self.plan.typed} to go on:"))
+                yield Input(id="typed")
+            with Horizontal(classes="buttons"):
+                yield Button("Cancel", id="cancel")
+                yield Button("Do it", id="do", variant="error", disabled=bool(self.plan.typed))
+
+    def on_mount(self) -> None:
+        self.query_one("#cancel", Button).focus()
+
+    @on(Input.Changed, "#typed")
+    def _typed(self, event: Input.Changed) -> None:
+        self.query_one("#do", Button).disabled = event.value != self.plan.typed
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "do")
+
+    def action_no(self) -> None:
+        self.dismiss(False)
+
+    def action_other(self) -> None:
+        self.focus_next(Button)

@@ -1,0 +1,284 @@
+"""A table of any length, drawn line by line; rows have keys, so a refresh keeps cursor, scroll, marks and filter.
+
+Textual's DataTable lays out anew for every row that is added or removed; here rows are plain data and only the lines on
+the screen are ever rendered.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from rich.segment import Segment
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column: ``width`` 0 takes what is left; those with the highest ``drop`` go first where it gets narrow."""
+
+    title: str
+    width: int = 0
+    right: bool = False
+    drop: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``key`` stays the same over refreshes. ``sorts``: what each column is sorted by, the cells' text when empty."""
+
+    key: str
+    cells: tuple[str | Text, ...]
+    sorts: tuple[object, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        return " ".join(cell if isinstance(cell, str) else cell.plain for cell in self.cells)
+
+
+class Grid(ScrollView, can_focus=True):
+    """Rows under headings, with a cursor that belongs to a key."""
+
+    DEFAULT_CSS = """
+    Grid { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
+    """
+    BINDINGS = [
+        Binding("down,j", "move(1)", "down", show=False),
+        Binding("up,k", "move(-1)", "up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("g,home", "edge(0)", "first", show=False),
+        Binding("G,end", "edge(1)", "last", show=False),
+        Binding("enter,l", "choose", "open", show=False),
+        Binding("space", "mark", "mark", show=False),
+        Binding("s", "sort", "sort", show=False),
+        Binding("S", "reverse", "turn the order", show=False),
+    ]
+
+    class Chosen(Message):
+        """Enter, or a click on the row of the cursor."""
+
+        def __init__(self, grid: "Grid", key: str) -> None:
+            super().__init__()
+            self.grid = grid
+            self.key = key
+
+    class Moved(Message):
+        """The cursor is on another row, or the order or filter changed."""
+
+        def __init__(self, grid: "Grid") -> None:
+            super().__init__()
+            self.grid = grid
+
+    def __init__(self, *, id: str | None = None, sort: int | None = None, marks: bool = False) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.headings: tuple[Heading, ...] = ()
+        self.rows: list[Row] = []
+        """What is shown, filtered and sorted."""
+        self.cursor: str | None = None
+        self.needle = ""
+        self.sorted_by = sort
+        """The column's index; None for the order in which the rows were given."""
+        self.descending = False
+        self.marked: set[str] = set()
+        self.marks = marks
+        self.empty: Callable[[], str] = lambda: ""
+        self._all: list[Row] = []
+
+    # data
+
+    def show(self, headings: Sequence[Heading], rows: Sequence[Row]) -> None:
+        """Replace what is shown; cursor and scroll stay with their keys."""
+        self.headings = tuple(headings)
+        self._all = list(rows)
+        self.marked &= {row.key for row in self._all}
+        self._arrange()
+
+    @property
+    def total(self) -> int:
+        return len(self._all)
+
+    @property
+    def current(self) -> Row | None:
+        index = self._index()
+        return self.rows[index] if index is not None else None
+
+    def filter(self, needle: str) -> None:
+        """Only rows that contain this; ``!`` in front: only those that do not."""
+        self.needle = needle
+        self._arrange()
+        self.post_message(self.Moved(self))
+
+    def _arrange(self) -> None:
+        at = self._index() or 0
+        rows = [row for row in self._all if self._matches(row)]
+        if self.sorted_by is not None:
+            column = self.sorted_by
+            rows.sort(key=lambda row: _sort_key(row, column), reverse=self.descending)
+        elif self.descending:
+            rows.reverse()
+        self.rows = rows
+        if self._index() is None:
+            self.cursor = rows[min(at, len(rows) - 1)].key if rows else None
+        self._resized()
+        self.refresh()
+
+    def _matches(self, row: Row) -> bool:
+        needle = self.needle.lower()
+        if needle.startswith("!"):
+            return needle[1:] not in row.text.lower() or needle == "!"
+        return needle in row.text.lower()
+
+    def _index(self) -> int | None:
+        return next((index for index, row in enumerate(self.rows) if row.key == self.cursor), None)
+
+    # drawing
+
+    def _resized(self) -> None:
+        self.virtual_size = Size(self.size.width, len(self.rows) + 1)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._resized()
+        self._reveal()
+
+    def columns(self) -> list[tuple[int, Heading, int]]:
+        """Index, heading and width of every column that fits."""
+        width = self.scrollable_content_region.width - (2 if self.marks else 1)
+        kept = list(enumerate(self.headings))
+        while kept and sum((one.width or 12) + 1 for _, one in kept) > width:
+            droppable = [pair for pair in kept if pair[1].drop]
+            if not droppable:
+                break
+            kept.remove(max(droppable, key=lambda pair: pair[1].drop))
+        spare = width - sum(one.width + 1 for _, one in kept)
+        flexible = [index for index, one in kept if not one.width]
+        share = max(8, spare // len(flexible)) if flexible else 0
+        return [(index, one, one.width or share) for index, one in kept]
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        base = self.rich_style
+        if y == 0:
+            return self._heading(width, base)
+        index = y - 1 + self.scroll_offset.y
+        if index >= len(self.rows):
+            text = f" {self.empty()}" if y == 2 and not self.rows else ""
+            return Strip([Segment(text[:width].ljust(width), base)])
+        row = self.rows[index]
+        lead = "▶" if row.key == self.cursor else " "
+        if self.marks:
+            lead += "●" if row.key in self.marked else " "
+        line = Text(lead, end="")
+        for column, heading, cell_width in self.columns():
+            cell = row.cells[column] if column < len(row.cells) else ""
+            line.append_text(_fitted(cell, cell_width, heading.right))
+            line.append(" ")
+        if row.key == self.cursor:
+            # Changed and failed cells keep their own colours under the cursor.
+            line.stylize_before(Style(bgcolor="grey27", bold=True) if self.has_focus else Style(bold=True))
+        return self._drawn(line, width, base)
+
+    def _heading(self, width: int, base: Style) -> Strip:
+        line = Text("  " if self.marks else " ", end="")
+        for index, heading, cell_width in self.columns():
+            arrow = ("▼" if self.descending else "▲") if index == self.sorted_by else ""
+            line.append_text(_fitted(heading.title + arrow, cell_width, heading.right))
+            line.append(" ")
+        line.stylize(Style(bold=True, underline=True))
+        return self._drawn(line, width, base)
+
+    def _drawn(self, line: Text, width: int, base: Style) -> Strip:
+        line.truncate(width, pad=True)
+        return Strip(line.render(self.app.console), width).apply_style(base).adjust_cell_length(width, base)
+
+    # moving
+
+    def action_move(self, by: int) -> None:
+        self._go((self._index() or 0) + by)
+
+    def action_page(self, by: int) -> None:
+        self._go((self._index() or 0) + by * max(1, self.size.height - 2))
+
+    def action_edge(self, last: int) -> None:
+        self._go(len(self.rows) - 1 if last else 0)
+
+    def action_choose(self) -> None:
+        if self.current is not None:
+            self.post_message(self.Chosen(self, self.current.key))
+
+    def action_mark(self) -> None:
+        if self.marks and self.current is not None:
+            self.marked ^= {self.current.key}
+            self.action_move(1)
+            self.refresh()
+
+    def action_sort(self) -> None:
+        """The next column; after the last one the order in which rows are given."""
+        following = 0 if self.sorted_by is None else self.sorted_by + 1
+        self.sorted_by = following if following < len(self.headings) else None
+        self._arrange()
+        self._reveal()
+        self.post_message(self.Moved(self))
+
+    def action_reverse(self) -> None:
+        self.descending = not self.descending
+        self._arrange()
+        self._reveal()
+
+    def _go(self, index: int) -> None:
+        if not self.rows:
+            return
+        self.cursor = self.rows[max(0, min(index, len(self.rows) - 1))].key
+        self._reveal()
+        self.refresh()
+        self.post_message(self.Moved(self))
+
+    def _reveal(self) -> None:
+        """Scroll so that the row of the cursor is on the screen; the heading covers the first line."""
+        index, height = self._index(), self.size.height - 1
+        if index is None or height < 1:
+            return
+        top = self.scroll_offset.y
+        if index < top:
+            self.scroll_to(y=index, animate=False)
+        elif index >= top + height:
+            self.scroll_to(y=index - height + 1, animate=False)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self.refresh(Region(0, 0, self.size.width, self.size.height))
+
+    def on_click(self, event: events.Click) -> None:
+        index = event.y - 1 + self.scroll_offset.y
+        if event.y == 0:
+            self.action_sort()
+        elif 0 <= index < len(self.rows):
+            again = self.rows[index].key == self.cursor
+            self._go(index)
+            if again:
+                self.action_choose()
+
+
+def _fitted(cell: str | Text, width: int, right: bool) -> Text:
+    text = Text(cell) if isinstance(cell, str) else cell.copy()
+    if text.cell_len > width:
+        text.truncate(width, overflow="ellipsis")
+    if right:
+        text.pad_left(width - text.cell_len)
+    else:
+        text.pad_right(width - text.cell_len)
+    return text
+
+
+def _sort_key(row: Row, column: int) -> tuple[int, float, str]:
+    """Numbers before words, both in their own order."""
+    value = row.sorts[column] if column < len(row.sorts) else row.cells[column] if column < len(row.cells) else ""
+    if isinstance(value, int | float):
+        return 0, float(value), ""
+    text = value.plain if isinstance(value, Text) else str(value)
+    return (0, float(text), "") if text.replace(".", "", 1).isdigit() else (1, 0.0, text)

@@ -1,0 +1,64 @@
+"""The two lines above every screen: which cluster, how it is, how old the data is."""
+
+from rich.text import Text
+from textual.widgets import Static
+
+from tui.feed import Feed
+from tui.snapshots import LOADING, UNAVAILABLE, Condition, age, health
+
+_COLOURS = {
+    Condition.LIVE: "bold green",
+    Condition.PAUSED: "bold yellow",
+    Condition.STALE: "bold white on red",
+    Condition.LOADING: "bold blue",
+}
+
+
+class Header(Static):
+    """Context, cluster, controller; counters; LIVE, PAUSED or STALE with the age of the data and the reason."""
+
+    DEFAULT_CSS = "Header { height: 2; padding: 0 1; background: $panel; }"
+
+    def show(self, feed: Feed, title: str) -> None:
+        self.update(Text("\n").join([self._first(feed, title), self._second(feed)]))
+
+    def _first(self, feed: Feed, title: str) -> Text:
+        context, view = feed.context, feed.view
+        line = Text.assemble(("kops", "bold"), " · ", (title, "bold"), "   ", context.name)
+        if context.read_only:
+            line.append(" read-only", "yellow")
+        if context.protected:
+            line.append(" protected", "yellow")
+        cluster = (view.cluster_id or UNAVAILABLE) if view else LOADING
+        controller = str(view.controller) if view and view.controller >= 0 else UNAVAILABLE if view else LOADING
+        right = Text.assemble(f"every {feed.interval:g}s  ", *self._condition(feed))
+        room = self.size.width - 2 - right.cell_len - 2
+        line.append(f"   id {cluster}   controller {controller}")
+        line.truncate(max(10, room), overflow="ellipsis", pad=True)
+        return line + Text("  ") + right
+
+    def _condition(self, feed: Feed) -> list[tuple[str, str]]:
+        condition = feed.condition
+        old = f"{age(feed.age_ms)} ago " if feed.view else ""
+        return [(old, "dim" if condition is Condition.LIVE else ""), (f" {condition.value} ", _COLOURS[condition])]
+
+    def _second(self, feed: Feed) -> Text:
+        view = feed.view
+        if view is None:
+            return Text(
+                feed.reason or f"asking {feed.context.bootstrap_servers} {LOADING}", "red" if feed.reason else ""
+            )
+        found = health(view, feed.gauges)
+        line = Text()
+        line.append(f"brokers {found.brokers}/{found.expected}", "" if found.brokers == found.expected else "bold red")
+        for label, value in (
+            ("under-replicated", found.under_replicated),
+            ("under-min-ISR", found.under_min_isr),
+            ("offline", found.offline),
+        ):
+            shown = LOADING if value is None else str(value)
+            line.append(f"   {label} {shown}", "bold red" if value else "")
+        if feed.reason and feed.condition is not Condition.LIVE:
+            line.append(f"   {feed.reason}", "red")
+        line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        return line
