@@ -132,6 +132,20 @@ def _process(server: Server) -> "psutil.Process | None":
         return None
 
 
+def listens(server: Server) -> bool:
+    """Whether it is this process that listens on the server's port, not another one. True where that cannot be seen."""
+    import psutil
+
+    port = int(server.address.rpartition(":")[2])
+    try:
+        sockets = psutil.Process(server.pid).net_connections("tcp")
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
+
+
 def tail(path: str, lines: int) -> list[str]:
     """The last lines of a log; none when there is none."""
     try:

@@ -71,7 +71,9 @@ def wait_ready(server: Server, timeout: float) -> Server:
         if processes.state(server) == STOPPED:
             raise Failed(f"{server.name} ended: {_last_words(server)}", f"Its log: {server.log}", subject=server.name)
         try:
-            return _answering(server)
+            if processes.listens(server):  # a server of somebody else may answer there
+                return _answering(server)
+            reason = f"it does not listen on {server.address} yet"
         except KopsError as error:
             reason = error.what
         if time.monotonic() > deadline:
