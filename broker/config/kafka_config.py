@@ -88,6 +88,8 @@ class KafkaConfig:
     controlled_shutdown_max_retries: int
     controlled_shutdown_retry_backoff_ms: int
     controller_socket_timeout_ms: int
+    kops_controller_fast_failover_enable: bool
+    kops_controller_fast_failover_window_ms: int
     controller_quota_window_num: int
     controller_quota_window_size_seconds: int
     create_topic_policy_class_name: str | None

@@ -13,8 +13,8 @@ HEAD = """\
 # Settings
 
 Made from the rows in `broker/config` by `python -m broker.config.page > docs/settings.md`; a test holds this page
-against them. Names, types and defaults are those of Apache Kafka 3.9. **no** under "acts": the setting is
-accepted, so that Kafka's files work, and does nothing here.
+against them. Names, types and defaults are those of Apache Kafka 3.9; those that begin with `kops.` are of kops alone.
+**no** under "acts": the setting is accepted, so that Kafka's files work, and does nothing here.
 """
 
 LARGE = {str(MAX_INT): "2³¹-1", str(MAX_LONG): "2⁶³-1", str(MAX_DOUBLE): "1.8e308"}

@@ -45,12 +45,14 @@ def read_brokers(ids: Iterable[str]) -> Transition[dict[int, LiveBroker]]:
     return found
 
 
-def open_channel(turn: Turn, broker: int) -> None:
+def open_channel(turn: Turn, broker: int, *, was_here: bool = False) -> None:
     """Control requests go to the control plane listener if there is one, else to the inter-broker listener."""
+    known = turn.context.registered(broker)
+    assert known is not None
     listener = turn.config.control_plane_listener_name or turn.config.inter_broker_listener()
-    for endpoint in turn.context.live[broker].znode.endpoints:
+    for endpoint in known.znode.endpoints:
         if endpoint.listener == listener.upper():
-            turn.effects.append(OpenChannel(broker, endpoint.host, endpoint.port))
+            turn.effects.append(OpenChannel(broker, endpoint.host, endpoint.port, known.epoch, was_here))
             return
     log.error("broker %d has no listener %s, so nothing can be sent to it", broker, listener)
 
@@ -60,19 +62,33 @@ def on_broker_change(turn: Turn) -> Transition[None]:
     context = turn.context
     children = (yield from ask([GetChildren(znodes.BROKER_IDS, watch=True)]))[0].or_raise().children
     present = yield from read_brokers(children)
+    suspects = _settle_suspicions(turn, present)
     dead = [broker for broker in context.live if broker not in present]
     bounced = [it for it, found in present.items() if it in context.live and found.epoch > context.live[it].epoch]
-    new = [broker for broker in present if broker not in context.live]
+    new = [broker for broker in present if context.registered(broker) is None]
     if dead or bounced or new:
         log.info("controller e%d: new brokers %s, dead %s, bounced %s", context.epoch, new, dead, bounced)
-    yield from _on_failure(turn, sorted(dead + bounced))
+    yield from on_failure(turn, sorted(dead + bounced))
+    if suspects:
+        yield from partitions.elect_new_and_offline(turn)  # who was waited for will not come back as it was
     for broker in bounced + new:
         context.live[broker] = present[broker]
         open_channel(turn, broker)
-    yield from _on_startup(turn, sorted(bounced + new))
+    yield from on_startup(turn, sorted(bounced + new))
 
 
-def _on_failure(turn: Turn, dead: Sequence[int]) -> Transition[None]:
+def _settle_suspicions(turn: Turn, present: Mapping[int, LiveBroker]) -> list[int]:
+    """The suspects whose registration is gone, or was made anew: nothing is suspected of them any more."""
+    context = turn.context
+    settled = [it for it, known in context.suspected.items() if it not in present or present[it].epoch > known.epoch]
+    for broker in settled:
+        del context.suspected[broker]
+        context.shutting_down.discard(broker)
+        turn.effects.append(CloseChannel(broker))
+    return settled
+
+
+def on_failure(turn: Turn, dead: Sequence[int]) -> Transition[None]:
     if not dead:
         return
     for broker in dead:
@@ -96,7 +112,7 @@ def on_replicas_offline(turn: Turn, lost: Sequence[Replica]) -> Transition[None]
         send_metadata(turn, context.recipients())
 
 
-def _on_startup(turn: Turn, started: Sequence[int]) -> Transition[None]:
+def on_startup(turn: Turn, started: Sequence[int]) -> Transition[None]:
     if not started:
         return
     context = turn.context
@@ -113,12 +129,12 @@ def _on_startup(turn: Turn, started: Sequence[int]) -> Transition[None]:
 
 def on_broker_modification(turn: Turn, broker: int) -> Transition[None]:
     """A broker's endpoints or rack changed: everybody hears of it. A new registration is on_broker_change's."""
-    known = turn.context.live.get(broker)
+    known = turn.context.registered(broker)
     found = (yield from read_brokers([str(broker)])).get(broker)
     if known is None or found is None or found.epoch != known.epoch or found.znode == known.znode:
         return
     log.info("broker %d changed its endpoints to %s", broker, ", ".join(map(str, found.znode.endpoints)))
-    turn.context.live[broker] = found
+    (turn.context.suspected if broker in turn.context.suspected else turn.context.live)[broker] = found
     open_channel(turn, broker)
     send_metadata(turn, turn.context.recipients())
 

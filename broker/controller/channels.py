@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from broker.cluster.ibp import Ibp
 from broker.cluster.peers import Line, Peers, PeerUnreachable
-from broker.controller.events import ControlReply
+from broker.cluster.refusals import RefusalWatch
+from broker.controller.events import ControlReply, OpenChannel
 from broker.host import Clock
 from broker.wire.keys import ApiKey
 from broker.wire.messages.leader_and_isr import LeaderAndIsrRequest
@@ -33,7 +34,10 @@ _KEYS: Final[tuple[tuple[type, ApiKey], ...]] = (
 
 
 class Channels:
-    """``on_reply`` gets the answers to LeaderAndIsr and StopReplica; ``on_crash`` what should not happen."""
+    """``on_reply`` gets the answers; ``on_crash`` what should not happen.
+
+    ``watch(channel)`` watches the broker at its address for as long as the channel is open, or answers None.
+    """
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class Channels:
         client_id: str,
         on_reply: Callable[[ControlReply], None],
         on_crash: Callable[[BaseException], None],
+        watch: Callable[[OpenChannel], RefusalWatch | None],
     ) -> None:
         self._peers = peers
         self._clock = clock
@@ -50,11 +55,18 @@ class Channels:
         self._client_id = client_id
         self._on_reply = on_reply
         self._on_crash = on_crash
+        self._watch = watch
         self._channels: dict[int, _Channel] = {}
+        self._watches: dict[int, RefusalWatch] = {}
 
-    def open(self, broker: int, host: str, port: int, timeout: float) -> None:
+    def open(self, channel_to: OpenChannel, timeout: float) -> None:
         """``timeout`` in seconds is that of one attempt (controller.socket.timeout.ms)."""
-        line = self._peers.line(broker, host, port, self._client_id)
+        broker = channel_to.broker
+        self._end_watch(broker)
+        watch = self._watch(channel_to)
+        if watch is not None:
+            self._watches[broker] = watch
+        line = self._peers.line(broker, channel_to.host, channel_to.port, self._client_id)
         channel = self._channels.get(broker)
         if channel is not None:
             channel.point_at(line)
@@ -67,7 +79,18 @@ class Channels:
         if channel is not None:
             channel.send(request)
 
+    def is_watched_alive(self, broker: int) -> bool:
+        """The broker's process holds a connection right now."""
+        watch = self._watches.get(broker)
+        return watch is not None and watch.is_connected
+
+    def _end_watch(self, broker: int) -> None:
+        watch = self._watches.pop(broker, None)
+        if watch is not None:
+            watch.close()
+
     def close(self, broker: int) -> None:
+        self._end_watch(broker)
         channel = self._channels.pop(broker, None)
         if channel is not None:
             channel.close()
@@ -123,10 +146,7 @@ class _Channel:
                 await self._is_filled.wait()
             request = self._queue.popleft()
             response = await self._deliver(request)
-            if not isinstance(request, UpdateMetadataRequest):
-                self._on_reply(ControlReply(self._line.broker_id, request.broker_epoch, request, response))
-            elif response.error_code:
-                log.error("broker %d answered UpdateMetadata with error %d", self._line.broker_id, response.error_code)
+            self._on_reply(ControlReply(self._line.broker_id, request.broker_epoch, request, response))
 
     async def _deliver(self, request: Any) -> Any:
         key = next(key for kind, key in _KEYS if isinstance(request, kind))

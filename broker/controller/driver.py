@@ -15,6 +15,7 @@ from typing import Any
 
 from broker.cluster.ibp import Ibp
 from broker.cluster.peers import Peers
+from broker.cluster.refusals import RefusalWatch
 from broker.config import KafkaConfig
 from broker.controller import events as ev
 from broker.controller.channels import Channels
@@ -48,7 +49,10 @@ class Controller:
         self._host = host
         self._zk = zk
         self._machine = ControllerMachine(config, ibp, host.dice.uuid)
-        self._channels = Channels(peers, host.clock, ibp, str(config.broker_id), self._post, self._on_crash)
+        client_id = str(config.broker_id)
+        self._channels = Channels(peers, host.clock, ibp, client_id, self._post, self._on_crash, self._watch_broker)
+        self._seen: ev.ControllerSeen | None = None
+        self._controller_watch: RefusalWatch | None = None
         self._queue: deque[Event] = deque()
         self._is_filled = asyncio.Event()
         self._generation = 0
@@ -212,7 +216,51 @@ class Controller:
             while not self._queue:
                 self._is_filled.clear()
                 await self._is_filled.wait()
-            await self._finish(self._queue.popleft())
+            event = self._queue.popleft()
+            if not self._is_outdated(event):
+                await self._finish(event)
+                self._watch_controller(self._machine.seen)
+
+    # --- who refuses connections (fast_failover) -------------------------------------------------------------------
+
+    def _watch(self, host: str, port: int, on_refused: Callable[[], None], *, was_here: bool) -> RefusalWatch | None:
+        if not self._config.kops_controller_fast_failover_enable:
+            return None
+        window = self._config.kops_controller_fast_failover_window_ms / 1000
+        net, clock = self._host.net, self._host.clock
+        return RefusalWatch(net, clock, host, port, window, on_refused, was_here=was_here)
+
+    def _watch_broker(self, channel: ev.OpenChannel) -> RefusalWatch | None:
+        if channel.broker == self._config.broker_id:
+            return None
+        unreachable = ev.BrokerUnreachable(channel.broker, channel.broker_epoch)
+        return self._watch(channel.host, channel.port, lambda: self._post(unreachable), was_here=channel.was_here)
+
+    def _watch_controller(self, seen: ev.ControllerSeen | None) -> None:
+        """Whoever is controller now; None: this broker, or nobody."""
+        if seen == self._seen:
+            return
+        if self._controller_watch is not None:
+            self._controller_watch.close()
+        self._seen, self._controller_watch = seen, None
+        if seen is not None:
+            gone = ev.ControllerUnreachable(seen)
+            self._controller_watch = self._watch(
+                seen.host, seen.port, lambda: self._on_controller_refuses(gone), was_here=False
+            )
+
+    def _on_controller_refuses(self, gone: ev.ControllerUnreachable) -> None:
+        """Depose it, and stand at once."""
+        self._post(gone)
+        self._stand()
+
+    def _is_outdated(self, event: Event) -> bool:
+        """Who refused connections accepts them again by the time that this is the next event."""
+        if isinstance(event, ev.BrokerUnreachable):
+            return self._channels.is_watched_alive(event.broker)
+        if isinstance(event, ev.ControllerUnreachable):
+            return self._controller_watch is not None and self._controller_watch.is_connected
+        return False
 
     async def _finish(self, event: Event) -> None:
         """Drive one transition to its end and perform its effects."""
@@ -285,6 +333,7 @@ class Controller:
             self._timer = None
         self._channels.close_all()
         self._machine.resign()
+        self._watch_controller(None)
         for token in list(self._waiting):
             self._refuse(token)
 
@@ -294,7 +343,7 @@ class Controller:
                 self._channels.send(effect.broker, effect.request)
             case ev.OpenChannel():
                 timeout = self._config.controller_socket_timeout_ms / 1000
-                self._channels.open(effect.broker, effect.host, effect.port, timeout)
+                self._channels.open(effect, timeout)
             case ev.CloseChannel():
                 self._channels.close(effect.broker)
             case ev.Reply():

@@ -69,12 +69,37 @@ class AutoRebalance(NamedTuple):
 
 
 class ControlReply(NamedTuple):
-    """A broker answered LeaderAndIsr or StopReplica. ``broker_epoch`` is the one that the request was sent to."""
+    """A broker answered a control request. ``broker_epoch`` is the one that the request was sent to."""
 
     broker: int
     broker_epoch: int
     request: Any
     response: Any
+
+
+class BrokerUnreachable(NamedTuple):
+    """A connection to the broker broke, and then it refused every other one. ``broker_epoch``: who was observed."""
+
+    broker: int
+    broker_epoch: int
+
+
+class ControllerSeen(NamedTuple):
+    """Another broker that is controller: where it listens, and the versions of what says so in ZooKeeper."""
+
+    broker: int
+    host: str
+    port: int
+    broker_epoch: int
+    epoch_version: int
+    controller_version: int
+    registration_version: int
+
+
+class ControllerUnreachable(NamedTuple):
+    """A connection to the controller broke, and then it refused every other one."""
+
+    seen: ControllerSeen
 
 
 class ElectLeaders(NamedTuple):
@@ -144,6 +169,8 @@ Event = (
     | PreferredElectionZnode
     | UncleanElectionEnabled
     | AutoRebalance
+    | BrokerUnreachable
+    | ControllerUnreachable
     | ControlReply
     | ElectLeaders
     | ReassignPartitions
@@ -163,11 +190,16 @@ class Send(NamedTuple):
 
 
 class OpenChannel(NamedTuple):
-    """Start sending to a broker; an open channel is pointed at the new address and keeps its queue."""
+    """Start sending to a broker; an open channel is pointed at the new address and keeps its queue.
+
+    ``was_here``: it registered before this controller was elected, so it must be listening by now.
+    """
 
     broker: int
     host: str
     port: int
+    broker_epoch: int
+    was_here: bool = False
 
 
 class CloseChannel(NamedTuple):

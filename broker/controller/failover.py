@@ -11,9 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from broker.controller import brokers, deletion, elections, partitions, reassignment, replicas, topics
+from broker.controller import (
+    brokers,
+    deletion,
+    elections,
+    fast_failover,
+    partitions,
+    reassignment,
+    replicas,
+    topics,
+)
 from broker.controller.conversation import Transition, Turn, ask, delete_nodes, guarded, read_states, read_topics
-from broker.controller.events import AutoRebalance, SetTimer
+from broker.controller.events import AutoRebalance, ControllerSeen, SetTimer
 from broker.controller.requests import send_metadata
 from broker.controller.state import PartitionState, Replica, ReplicaState
 from broker.zk import znodes
@@ -25,10 +34,10 @@ log = logging.getLogger(__name__)
 FIRST_REBALANCE_S = 5.0
 
 
-def take_over(turn: Turn) -> Transition[None]:
-    """Everything between winning the election and the first event."""
+def take_over(turn: Turn, deposed: ControllerSeen | None = None) -> Transition[None]:
+    """Everything between winning the election and the first event. ``deposed``: the former controller, if suspected."""
     yield from _set_features(turn)
-    marked = yield from _read_cluster(turn)
+    marked = yield from _read_cluster(turn, deposed)
     send_metadata(turn, turn.context.recipients())
     turn.context.to_delete.update(dict.fromkeys((yield from deletion.accept_marks(turn, marked))))
     yield from _start_replicas(turn)
@@ -62,7 +71,7 @@ def _set_features(turn: Turn) -> Transition[None]:
         yield from guarded(turn, [[SetData(znodes.FEATURE, wanted.encode(), found.version)]])
 
 
-def _read_cluster(turn: Turn) -> Transition[Sequence[str]]:
+def _read_cluster(turn: Turn, deposed: ControllerSeen | None) -> Transition[Sequence[str]]:
     """Set the watches, drop old notices (states are read after that), fill the context; answers the marked topics."""
     context = turn.context
     watched = (
@@ -79,8 +88,11 @@ def _read_cluster(turn: Turn) -> Transition[Sequence[str]]:
     old = [znodes.child(znodes.LOG_DIR_EVENTS, it) for it in log_dir_events]
     yield from delete_nodes(turn, [*old, *(znodes.child(znodes.ISR_CHANGES, it) for it in isr_changes)])
     context.live.update((yield from brokers.read_brokers(ids)))
+    if deposed is not None and context.broker_epoch(deposed.broker) == deposed.broker_epoch:
+        context.suspected[deposed.broker] = context.live.pop(deposed.broker)
+        fast_failover.greet(turn, deposed.broker)
     for broker in context.live:
-        brokers.open_channel(turn, broker)
+        brokers.open_channel(turn, broker, was_here=True)
     for topic, znode in (yield from read_topics(turn, names)).items():
         topics.learn_topic(turn, topic, znode)
     context.leadership.update((yield from read_states(list(context.partitions()))))

@@ -110,10 +110,11 @@ def elect(
             lambda broker: broker in context.live and partition not in context.offline_dirs.get(broker, ()),
             context.shutting_down.__contains__,
         )
+    may_come_back = any(broker in context.suspected for broker in current.isr)
     return offline(
         replicas,
         current,
         is_online,
-        unclean=unclean or strategy.unclean_by_admin,
+        unclean=(unclean and not may_come_back) or strategy.unclean_by_admin,
         recovery_supported=recovery_supported,
     )

@@ -18,6 +18,7 @@ from broker.controller import (
     deletion,
     elections,
     failover,
+    fast_failover,
     isr_changes,
     partitions,
     producer_ids,
@@ -47,6 +48,10 @@ class ControllerMachine:
         self.ibp = ibp
         self.context = ControllerContext()
         self.controller_id = NOBODY
+        self.seen: ev.ControllerSeen | None = None
+        """The controller, where it is another broker that can be watched."""
+        self._deposed: ev.ControllerSeen | None = None
+        """Whom this broker found gone, until it sees another controller."""
         self._new_uuid = new_uuid
 
     @property
@@ -59,12 +64,17 @@ class ControllerMachine:
             log.info("controller e%d: resigned", self.context.epoch)
         self.context = ControllerContext()
         self.controller_id = NOBODY
+        self.seen = None
 
     def handle(self, event: Event) -> Transition[Sequence[Effect]]:
         """Raises ControllerMoved when another controller was elected: resign, and stand again."""
         turn = Turn(self.config, self.ibp, self.context, self._new_uuid)
         if isinstance(event, ev.Elect):
             yield from self._elect(turn, event)
+        elif isinstance(event, ev.ControllerUnreachable):
+            if event.seen == self.seen:
+                self._deposed = event.seen
+                yield from fast_failover.depose(event.seen)
         elif self.is_active:
             yield from _handle(turn, event)
         else:
@@ -81,14 +91,20 @@ class ControllerMachine:
     def _elect(self, turn: Turn, event: ev.Elect) -> Transition[None]:
         """Become controller if nobody is, else remember who is."""
         while True:
+            # the epoch first: who then deletes the holder on condition of that epoch deletes no later holder
             watch = Exists(znodes.CONTROLLER, watch=True)
-            _, holder, epoch = yield from ask([watch, GetData(znodes.CONTROLLER), GetData(znodes.CONTROLLER_EPOCH)])
+            epoch, _, holder = yield from ask([GetData(znodes.CONTROLLER_EPOCH), watch, GetData(znodes.CONTROLLER)])
             self.controller_id = _holder(holder) if holder.ok else NOBODY
+            self.seen = None
             if self.is_active and self.controller_id != self.config.broker_id:
                 raise ControllerMoved(
                     f"broker {self.controller_id} is controller" if holder.ok else "nobody is controller"
                 )
             if holder.ok and (self.is_active or holder.stat is None or holder.stat.ephemeral_owner != event.session_id):
+                if not self.is_active and epoch.ok:
+                    self.seen = yield from fast_failover.look_at(turn, self.controller_id, holder, epoch.version)
+                if self._deposed != self.seen:
+                    self._deposed = None
                 return
             if not epoch.ok:
                 yield from ask([Create(znodes.CONTROLLER_EPOCH, znodes.encode_controller_epoch(0))])
@@ -96,7 +112,8 @@ class ControllerMachine:
                 check = Check(znodes.CONTROLLER_EPOCH, epoch.version)
                 yield from ask([Multi((check, Delete(znodes.CONTROLLER, holder.version)))])
             elif (yield from self._stand(epoch, event.wall_ms)):
-                yield from failover.take_over(turn)
+                deposed, self._deposed = self._deposed, None
+                yield from failover.take_over(turn, deposed)
                 return
 
     def _stand(self, found: Result, wall_ms: int) -> Transition[bool]:
@@ -153,7 +170,9 @@ def _handle(turn: Turn, event: Event) -> Transition[None]:
         case ev.AutoRebalance():
             yield from elections.auto_rebalance(turn)
         case ev.ControlReply():
-            yield from brokers.on_control_reply(turn, event)
+            yield from fast_failover.on_control_reply(turn, event)
+        case ev.BrokerUnreachable():
+            yield from fast_failover.on_broker_unreachable(turn, event)
         case ev.ElectLeaders():
             yield from elections.elect_leaders(turn, event)
         case ev.ReassignPartitions():
@@ -168,7 +187,7 @@ def _handle(turn: Turn, event: Event) -> Transition[None]:
             yield from isr_changes.alter_partition(turn, event)
         case ev.AllocateProducerIds():
             yield from producer_ids.allocate_producer_ids(turn, event)
-        case ev.Elect():
+        case ev.Elect() | ev.ControllerUnreachable():
             raise AssertionError("elections are the machine's own")
 
 

@@ -162,6 +162,17 @@ class RequestBatch:
         )
 
 
+def greeting(turn: Turn, broker_epoch: int) -> UpdateMetadataRequest:
+    """To a broker that is not live, without partitions: only the process of that broker epoch answers without error."""
+    context = turn.context
+    return UpdateMetadataRequest(
+        controller_id=turn.config.broker_id,
+        controller_epoch=context.epoch,
+        broker_epoch=broker_epoch,
+        live_brokers=[_metadata_broker(context.live[it].znode) for it in context.recipients()],
+    )
+
+
 def _leader_and_isr_state(
     context: ControllerContext, partition: TopicPartition, leadership: Leadership, is_new: bool
 ) -> LeaderAndIsrPartitionState:

@@ -102,11 +102,13 @@ class LiveBroker(NamedTuple):
 
 @dataclass(slots=True)
 class ControllerContext:
-    """``live`` has every registered broker, those shutting down too; elections leave the latter out."""
+    """``live``: registered and not suspected. Those that are shutting down are in it, but elections leave them out."""
 
     epoch: int = 0
     epoch_zk_version: int = 0
     live: dict[int, LiveBroker] = field(default_factory=dict)
+    suspected: dict[int, LiveBroker] = field(default_factory=dict)
+    """Registered still, but taken for dead (``fast_failover``); none of them is in ``live``."""
     shutting_down: set[int] = field(default_factory=set)
     offline_dirs: dict[int, set[TopicPartition]] = field(default_factory=dict)
     assignments: dict[str, dict[int, ReplicaAssignment]] = field(default_factory=dict)
@@ -134,6 +136,10 @@ class ControllerContext:
     def is_online(self, broker: int, partition: TopicPartition) -> bool:
         """The broker is live and its log dir for the partition works."""
         return self.is_live(broker) and partition not in self.offline_dirs.get(broker, ())
+
+    def registered(self, broker: int) -> LiveBroker | None:
+        """Live or suspected."""
+        return self.live.get(broker) or self.suspected.get(broker)
 
     def broker_epoch(self, broker: int) -> int | None:
         found = self.live.get(broker)

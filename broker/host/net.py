@@ -28,7 +28,7 @@ class Net(Protocol):
     async def dial(
         self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        """Connect. Raises OSError (ConnectionRefusedError when nothing listens there)."""
+        """Connect. Raises OSError (ConnectionRefusedError when every address of ``host`` says that nobody listens)."""
         ...
 
     def hostname(self) -> str:
@@ -59,8 +59,13 @@ class RealNet:
         self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         loop = asyncio.get_running_loop()
-        transport, protocol = await loop.create_connection(factory, host, port)
-        return transport, protocol
+        failures: list[OSError] = []
+        for family, _, _, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            try:
+                return await loop.create_connection(factory, str(address[0]), port, family=family)
+            except OSError as error:
+                failures.append(error)
+        raise next((it for it in failures if not isinstance(it, ConnectionRefusedError)), failures[0])
 
     def hostname(self) -> str:
         name = socket.getfqdn()
