@@ -83,7 +83,7 @@ def listed(session: Session) -> list[Listed]:
     found: dict[str, Listed] = {}
     for broker in snapshot(session, []).brokers:
         try:
-            response = _patiently(session, lambda one=broker: session.send(ListGroupsRequest(), one.id))  # type: ignore[misc]
+            response = _patiently(session, lambda one=broker: session.send(ListGroupsRequest(), one.id))
         except KafkaConnectionError:
             continue  # it is down: its groups have other coordinators, or none
         for one in response.groups:
@@ -170,9 +170,7 @@ def committed(session: Session, groups: Iterable[Listed]) -> dict[str, Offsets]:
             group_id, error, topics = one
             _raise_for(error, f"group {group_id}")
             found[group_id] = {
-                Position(topic.name, p.partition_index): Committed(
-                    p.committed_offset, _epoch(p), p.metadata or ""
-                )
+                Position(topic.name, p.partition_index): Committed(p.committed_offset, _epoch(p), p.metadata or "")
                 for topic in topics
                 for p in topic.partitions
                 if p.committed_offset >= 0 and not p.error_code
@@ -242,8 +240,7 @@ def delete_offsets(session: Session, group: str, positions: Collection[Position]
         Request.OffsetDeleteRequestTopic(
             name=topic,
             partitions=[
-                Request.OffsetDeleteRequestTopic.OffsetDeleteRequestPartition(partition_index=p.partition)
-                for p in mine
+                Request.OffsetDeleteRequestTopic.OffsetDeleteRequestPartition(partition_index=p.partition) for p in mine
             ],
         )
         for topic, mine in by_topic(positions)
@@ -339,7 +336,9 @@ def _by_coordinator(groups: Iterable[Listed]) -> Iterator[tuple[Broker, list[str
 
 def _errors(group: str, topics: Any) -> dict[Position, KopsError]:
     return {
-        Position(topic.name, p.partition_index): _error(p.error_code, f"group {group}: {topic.name}-{p.partition_index}")
+        Position(topic.name, p.partition_index): _error(
+            p.error_code, f"group {group}: {topic.name}-{p.partition_index}"
+        )
         for topic in topics
         for p in topic.partitions
         if p.error_code

@@ -139,9 +139,7 @@ def by_topic(positions: Collection[Position]) -> Iterator[tuple[str, list[Positi
     yield from topics.items()
 
 
-def _by_leader(
-    led: Mapping[Position, int], wanted: Collection[Position]
-) -> Iterator[tuple[int, list[Position]]]:
+def _by_leader(led: Mapping[Position, int], wanted: Collection[Position]) -> Iterator[tuple[int, list[Position]]]:
     brokers: dict[int, list[Position]] = {}
     for position in wanted:
         if position in led:

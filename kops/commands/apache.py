@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 VERBS: Mapping[str, tuple[str, ...]] = {
     "topic": ("create", "list", "describe", "delete", "alter"),
+    "group": ("list", "describe", "delete", "reset-offsets", "delete-offsets"),
 }
 _VALUED = {
     *("-c", "--context", "-b", "--bootstrap-server", "--bootstrap-servers", "--broker-list", "--brokers"),
@@ -17,6 +18,8 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     at = _noun_at(words)
     if at is None:
         return words
+    if words[at] in ("group", "groups"):
+        words = _bare_state(words)
     rest = words[at + 1 :]
     verbs = VERBS.get(words[at].removesuffix("s"), ())
     if not rest or not rest[0].startswith("-"):
@@ -26,6 +29,17 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         return words
     rest.remove(found[0])
     return [*words[: at + 1], found[0][2:], "--apache-verbs", *rest]
+
+
+def _bare_state(words: list[str]) -> list[str]:
+    """``--list --state``: the value is optional there, which is written as an empty one."""
+    if not {"list", "ls", "--list"} & set(words):
+        return words
+    following = [*words[1:], "-"]
+    return [
+        "--state=" if word == "--state" and after.startswith("-") else word
+        for word, after in zip(words, following, strict=True)
+    ]
 
 
 def _noun_at(words: Sequence[str]) -> int | None:

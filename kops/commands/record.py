@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 
 from kops.cluster import records, topics
 from kops.cluster.records import ConsumeOptions, ProduceOptions, Record, Summary
+from kops.cluster.times import moment
 from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, Exit, Failed, translate
@@ -161,7 +161,7 @@ def consume(
     options = ConsumeOptions(
         partitions=tuple(partition or ()),
         start=_start(offset, from_beginning),
-        timestamp=_moment(since) if since else None,
+        timestamp=moment(since) if since else None,
         max_messages=max_messages,
         idle_ms=timeout_ms,
         to_end=exit_at_end,
@@ -258,22 +258,6 @@ def _start(offset: str | None, from_beginning: bool) -> int:
     if not offset.isdigit():
         raise BadUsage(f"--offset {offset}: not an offset", "earliest, latest or a number from 0.")
     return int(offset)
-
-
-def _moment(text: str) -> int:
-    """Epoch milliseconds of ``-6h``, of RFC 3339 (local time where it has no zone) or of epoch s or ms."""
-    from datetime import datetime, timedelta
-
-    if relative := re.fullmatch(r"-(\d+)(ms|s|m|h|d)", text):
-        unit = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[relative[2]]
-        moment = datetime.now().astimezone() - timedelta(**{unit: int(relative[1])})
-        return int(moment.timestamp() * 1000)
-    if text.isdigit():
-        return int(text) * (1000 if len(text) <= 10 else 1)
-    try:
-        return int(datetime.fromisoformat(text).astimezone().timestamp() * 1000)
-    except ValueError as error:
-        raise BadUsage(f"'{text}' is not a time", "For example -10m, 2026-01-31T12:00:00Z or 1767225600000.") from error
 
 
 def _open(file: str) -> int:

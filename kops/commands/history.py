@@ -1,0 +1,61 @@
+"""``kops history`` and ``kops undo``: what kops changed, and putting it back."""
+
+from typing import Annotated
+
+import typer
+
+from kops.cluster import groups
+from kops.cluster.changes import UNDONE, Entry, OffsetChange
+from kops.cluster.metadata import snapshot
+from kops.columns.group_views import HISTORY
+from kops.commands.options import command
+from kops.commands.run import Run
+from kops.operations import journal, reset
+
+history_app = typer.Typer(rich_markup_mode=None)
+undo_app = typer.Typer(rich_markup_mode=None)
+
+
+@command(history_app, "history", kind="History")
+def history(
+    run: Run,
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Show so many, the newest first.")] = 20,
+) -> None:
+    """Show what kops changed and can put back."""
+    run.show(HISTORY, journal.entries()[:limit])
+
+
+@command(undo_app, "undo", kind="Undo")
+def undo(
+    run: Run,
+    identity: Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False)] = None,
+    force: Annotated[bool, typer.Option("--force", help="Although somebody committed since.")] = False,
+) -> None:
+    """Put back what was there before a change: the latest one on this cluster, or the one named."""
+    cluster = "" if identity else snapshot(run.session, []).cluster_id or ""
+    entry = journal.find(identity, lambda one: one.cluster == cluster)
+    changes = reset.undo_plan(run.session, entry, force=force)
+    busy = reset.busy(run.session, entry.groups)
+    if busy:
+        raise groups.in_use(busy)
+    plan = [f"undo of {entry.id}: {entry.what}"]
+    plan += [f"  {c.group} {c.position}: {_told(c.before)} -> {_told(c.after)}" for c in changes]
+    if not changes:
+        run.out.say("everything is as it was before: nothing to put back")
+    if not run.confirm(f"undo {entry.what}", plan, ask=bool(changes)):
+        run.show(HISTORY, [entry], plan=plan)
+        return
+    run.show(HISTORY, [_put_back(run, entry, changes)], plan=plan)
+
+
+def _put_back(run: Run, entry: Entry, changes: list[OffsetChange]) -> Entry:
+    failed = reset.put_back(run.session, changes)
+    run.errors += failed
+    if failed:
+        return entry
+    run.out.say(f"{len(changes)} offsets are back where they were; read back: as planned.")
+    return journal.ended(entry, UNDONE)
+
+
+def _told(one: groups.Committed | None) -> str:
+    return "nothing" if one is None else str(one.offset)
