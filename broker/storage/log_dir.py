@@ -32,7 +32,7 @@ class LogDir:
         self.path = path
         self.files = files
         self.dice = dice
-        self.open_files = open_files or OpenFiles(512)
+        self.open_files = OpenFiles(512) if open_files is None else open_files
         self.is_offline = False
         self.on_failed: Callable[[LogDir, OSError], None] = _ignore_failure
         self.checkpoint_recovery: Callable[[], Awaitable[None]] = _no_checkpoint

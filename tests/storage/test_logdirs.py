@@ -14,10 +14,12 @@ from uuid import UUID
 import pytest
 
 from broker.config import KafkaConfig, LogConfig
-from broker.host import File, LogDirFailed, RealFiles, real_host
+from broker.host import File, LogDirFailed, RealDice, RealFiles, real_host
 from broker.storage import directory_names
 from broker.storage.loading import CLEAN_SHUTDOWN
+from broker.storage.log_dir import LogDir
 from broker.storage.logdirs import LogDirs, NoLogDirs
+from broker.storage.segment import OpenFiles
 from broker.wire.errors import ErrorCode, KafkaError
 from tests.storage.support import NOW, append, contents, idempotent
 
@@ -349,3 +351,8 @@ async def test_a_log_deleted_while_it_is_flushed_is_no_failure(boot: Boot) -> No
             log.truncate_to(3)
     await asyncio.sleep(0.05)
     assert (broker.fatal, broker.failed) == ([], [])
+
+
+def test_all_log_dirs_share_one_bound_on_open_files(tmp_path: Path) -> None:
+    files = OpenFiles(7)
+    assert LogDir(str(tmp_path), RealFiles(), RealDice(), files).open_files is files
