@@ -2,7 +2,7 @@
 
 The buffer grows by doubling as bytes arrive, never by the size that a frame announces, so a peer costs about twice what
 it really sent. A payload is a writable view of the buffer and stays valid as long as anyone holds it: a buffer that is
-still looked at is left alone and replaced.
+still looked at is left alone and replaced; two large ones take turns, since new memory costs more than the bytes in it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ class FrameRefused(Exception):
 class FrameBuffer:
     """Receives into :meth:`writable`, is told by :meth:`arrived`, gives out payloads by :meth:`take`."""
 
-    __slots__ = ("_buffer", "_end", "_start", "limit")
+    __slots__ = ("_buffer", "_end", "_spare", "_start", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._buffer = bytearray(_LEAST)
+        self._spare: bytearray | None = None
         self._start = 0
         self._end = 0
 
@@ -57,7 +58,7 @@ class FrameBuffer:
         size = len(self._buffer)
         wanted = size * 2 if self._end == size < _LARGE else min(size, _KEPT)
         if wanted != size or _is_viewed(self._buffer):
-            self._buffer = bytearray(wanted)
+            self._replace(wanted)
         self._start = self._end = 0
         return self._buffer
 
@@ -70,9 +71,16 @@ class FrameBuffer:
         elif len(partial) >= size // 2 and wanted > size:
             size = max(min(wanted, size * 2), len(partial) + _ROOM)
         if size != len(buffer) or _is_viewed(buffer):
-            self._buffer = buffer = bytearray(size)
+            buffer = self._replace(size)
         buffer[: len(partial)] = partial
         self._start, self._end = 0, len(partial)
+
+    def _replace(self, size: int) -> bytearray:
+        """Go on in a buffer of ``size``: the one before this one, if it is that large and nobody looks at it now."""
+        before, self._spare = self._spare, self._buffer if len(self._buffer) == size >= _LARGE else None
+        free = before is not None and len(before) == size and not _is_viewed(before)
+        self._buffer = before if free and before is not None else bytearray(size)
+        return self._buffer
 
     def arrived(self, count: int) -> None:
         """``count`` bytes were written into what :meth:`writable` gave."""
@@ -95,13 +103,13 @@ class FrameBuffer:
     def shrink(self) -> None:
         """Give memory back while nothing is under way."""
         if self._start == self._end and len(self._buffer) > _LEAST:
-            self._buffer = bytearray(_LEAST)
+            self._buffer, self._spare = bytearray(_LEAST), None
             self._start = self._end = 0
 
     @property
     def memory(self) -> int:
         """Bytes held."""
-        return len(self._buffer)
+        return len(self._buffer) + (len(self._spare) if self._spare is not None else 0)
 
 
 def _is_viewed(buffer: bytearray) -> bool:

@@ -104,6 +104,24 @@ def test_a_buffer_is_used_again_when_nobody_looks_at_it_any_more() -> None:
     assert len(addresses) == 1
 
 
+def test_two_large_buffers_take_turns_while_each_frame_is_looked_at_until_the_next_arrives() -> None:
+    buffer, addresses, held = FrameBuffer(LIMIT), set(), None
+    for number in range(20):
+        data = memoryview(frame(bytes([number]) * 300_000))
+        while data:
+            data = data[feed(buffer, bytes(data)) :]
+        payload = buffer.take()
+        assert payload is not None
+        assert held is None or bytes(held[:2]) == bytes([number - 1]) * 2
+        held = payload
+        if number >= 4:
+            addresses.add(id(payload.obj))
+    assert len(addresses) == 2
+    assert buffer.memory < 700_000
+    buffer.shrink()
+    assert buffer.memory == 4096
+
+
 @pytest.mark.parametrize("size", [10, 5_000, 100_000])
 def test_bytes_that_arrive_while_frames_wait_are_kept(size: int) -> None:
     payloads = [bytes([number]) * size for number in range(8)]
