@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from broker.host import Clock, LogDirFailed, Timer
 from broker.replication.fetch_sessions import FetchSession, Reader
 from broker.replication.partition import Effects
+from broker.wire.batch import Buffer
 from broker.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class PartitionRead(NamedTuple):
     high_watermark: int
     last_stable_offset: int
     log_start: int
-    records: bytes
+    records: Buffer
     diverging: tuple[int, int] | None = None
     aborted: tuple[tuple[int, int], ...] = ()
 
@@ -100,7 +101,8 @@ class Reads:
             if diverging is not None:
                 return PartitionRead(reader, 0, high_watermark, stable, start, _NOTHING, diverging)
             upper = before if reader.replica_id >= 0 else stable if committed else high_watermark
-            records, aborted = _NOTHING, ()
+            records: Buffer = _NOTHING
+            aborted: tuple[tuple[int, int], ...] = ()
             if reader.offset < upper and (remaining > 0 or min_one):
                 records = log.read(reader.offset, min(reader.max_bytes, max(remaining, 0)), upper, min_one).records
             elif not start <= reader.offset <= before:

@@ -321,7 +321,7 @@ class Log:
         except OSError as error:
             self.dir.fail(error)
 
-    def _read(self, offset: int, max_bytes: int, upper: int, min_one: bool) -> bytes:
+    def _read(self, offset: int, max_bytes: int, upper: int, min_one: bool) -> Buffer:
         at = self._index_of(offset)
         while offset < upper and at < len(self.segments):
             segment = self.segments[at]
@@ -336,14 +336,14 @@ class Log:
             at += 1
         return b""
 
-    def _read_cut(self, segment: Segment, start: int, max_bytes: int, min_one: bool) -> bytes:
+    def _read_cut(self, segment: Segment, start: int, max_bytes: int, min_one: bool) -> Buffer:
         """At most ``max_bytes`` from ``start``, cut at the last whole batch; the first one whole if ``min_one``."""
         data = segment.pread(max_bytes, start) if max_bytes > 0 else b""
         size = segment.boundary_before(start + len(data), start, data) - start
         if size > 0:
             if len(data) - size >= 8:
                 self.positions.read_ended(int.from_bytes(data[size : size + 8], "big"), start + size)
-            return data[:size] if size < len(data) else data
+            return memoryview(data)[:size] if size < len(data) else data
         if not min_one:
             return b""
         prefix = data if len(data) >= LOG_OVERHEAD else segment.pread(LOG_OVERHEAD, start)

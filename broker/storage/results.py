@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from broker.wire.batch import Buffer
+
 
 class Origin(IntEnum):
     """Who appends (AppendOrigin): only a client's records are walked, sequences checked, control batches refused."""
@@ -34,7 +36,7 @@ class AppendInfo(NamedTuple):
 class ReadResult(NamedTuple):
     """Whole batches from the one that holds ``offset`` on; ``records`` is empty at the end of what may be read."""
 
-    records: bytes
+    records: Buffer
     offset: int
 
 
