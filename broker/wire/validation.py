@@ -115,31 +115,59 @@ def walk(batch: Buffer, head: BatchHeader, rules: Rules, now_ms: int, cap: int =
     if head.attributes & batches.LOG_APPEND_TIME:
         raise KafkaError(ErrorCode.INVALID_TIMESTAMP, "producers may not set the timestamp type LogAppendTime")
     reader = compiled_reader()
-    expected, base, largest = 0, head.base_offset, batches.NO_TIMESTAMP
+    records: Iterable[Any] = reader(plain) if reader is not None else read_records(plain)
     errors: list[tuple[int, str]] = []
     try:
-        records: Iterable[Any] = reader(plain) if reader is not None else read_records(plain)
-        for record in records:
-            if record.offset - base != expected:
-                message = f"record {expected} has offset delta {record.offset - base}"
-                raise KafkaError(ErrorCode.INVALID_RECORD, message)
-            timestamp = record.timestamp
-            if timestamp > largest:
-                largest = timestamp
-            if rules.compacted and record.key is None:
-                errors.append((expected, "Compacted topic cannot accept message without key"))
-            if bounded and timestamp >= 0 and not -rules.after_ms <= now_ms - timestamp <= rules.before_ms:
-                errors.append((expected, f"Timestamp {timestamp} of message is out of range"))
-            expected += 1
+        if rules.compacted or bounded:
+            walked = _walk_by(rules, bounded, records, head.base_offset, now_ms, errors)
+        else:
+            walked = _walk_all(records, head.base_offset)
     except (KafkaError, MemoryError):
         raise
     except Exception as error:
-        raise KafkaError(ErrorCode.INVALID_RECORD, f"record {expected} of the batch: {error}") from error
-    if expected != head.record_count:
-        raise KafkaError(ErrorCode.INVALID_RECORD, f"record batch says {head.record_count} records, holds {expected}")
+        raise KafkaError(ErrorCode.INVALID_RECORD, f"a record of the batch: {error}") from error
+    if walked.records != head.record_count:
+        message = f"record batch says {head.record_count} records, holds {walked.records}"
+        raise KafkaError(ErrorCode.INVALID_RECORD, message)
     if errors:
         _refuse(errors)
+    return walked
+
+
+def _walk_all(records: Iterable[Any], base: int) -> Walked:
+    """Offsets and the largest timestamp: the loop that costs a broker most, so there is nothing more in it."""
+    expected, largest = base, batches.NO_TIMESTAMP
+    for record in records:
+        if record.offset != expected:
+            raise _wrong_delta(expected - base, record.offset - base)
+        timestamp = record.timestamp
+        if timestamp > largest:
+            largest = timestamp
+        expected += 1
+    return Walked(expected - base, largest)
+
+
+def _walk_by(
+    rules: Rules, bounded: bool, records: Iterable[Any], base: int, now_ms: int, errors: list[tuple[int, str]]
+) -> Walked:
+    """As :func:`_walk_all`, and what ``rules`` demand of each record; those that break them go into ``errors``."""
+    expected, largest = 0, batches.NO_TIMESTAMP
+    for record in records:
+        if record.offset - base != expected:
+            raise _wrong_delta(expected, record.offset - base)
+        timestamp = record.timestamp
+        if timestamp > largest:
+            largest = timestamp
+        if rules.compacted and record.key is None:
+            errors.append((expected, "Compacted topic cannot accept message without key"))
+        if bounded and timestamp >= 0 and not -rules.after_ms <= now_ms - timestamp <= rules.before_ms:
+            errors.append((expected, f"Timestamp {timestamp} of message is out of range"))
+        expected += 1
     return Walked(expected, largest)
+
+
+def _wrong_delta(expected: int, delta: int) -> KafkaError:
+    return KafkaError(ErrorCode.INVALID_RECORD, f"record {expected} has offset delta {delta}")
 
 
 def _refuse(errors: list[tuple[int, str]]) -> None:
