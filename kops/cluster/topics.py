@@ -39,18 +39,23 @@ def select(session: Session, names: Sequence[str], pattern: str | None) -> list[
     return [topic for topic in topics if expression.fullmatch(topic.name) and not topic.internal]
 
 
-def with_configs(session: Session, topics: Sequence[Topic]) -> list[Topic]:
-    """The topics with the settings that differ from the brokers' (source: dynamic topic config)."""
+def with_configs(session: Session, topics: Sequence[Topic], *, inherited: bool = False) -> list[Topic]:
+    """The topics with their own settings; ``inherited``: also those that the brokers' files say, as Apache's tool."""
     from kafka.admin import ConfigResource, ConfigResourceType
 
     if not topics:
         return []
     resources = [ConfigResource(ConfigResourceType.TOPIC, topic.name) for topic in topics]
-    described = session.patiently(lambda: session.admin.describe_configs(resources)).get("topic", {})
-    return [
-        replace(topic, configs={name: entry["value"] for name, entry in sorted(described.get(topic.name, {}).items())})
-        for topic in topics
-    ]
+    which = "all" if inherited else "modified"
+    described = session.patiently(lambda: session.admin.describe_configs(resources, config_filter=which))["topic"]
+    return [replace(topic, configs=_values(described.get(topic.name, {}))) for topic in topics]
+
+
+def _values(entries: Mapping[str, Any]) -> dict[str, str]:
+    """Names and values of what is not Kafka's own default."""
+    return {
+        name: entry["value"] for name, entry in sorted(entries.items()) if entry["config_source"] != "DEFAULT_CONFIG"
+    }
 
 
 def create_topic(session: Session, new: NewTopic, *, validate_only: bool = False) -> Topic | None:

@@ -51,7 +51,8 @@ def describe(
 ) -> None:
     """Describe topics: settings, and leader, replicas and ISR of every partition."""
     found = _selected(run, _names(name, topic), regex)
-    described = found if run.through_zookeeper else topics.with_configs(run.session, found)
+    inherited = run.out.form == "kafka"
+    described = found if run.through_zookeeper else topics.with_configs(run.session, found, inherited=inherited)
     if under_replicated or unavailable:
         kept = [p for one in described for p in one.partitions if (p.leader < 0 if unavailable else p.under_replicated)]
         run.show(TOPIC_PARTITIONS, kept, kafka.partitions)

@@ -42,7 +42,10 @@ class FakeAdmin:
 
     def describe_configs(self, resources: list[Any], **options: Any) -> dict[str, Any]:
         named = {one.name: self.configs.get(one.name, {}) for one in resources}
-        entries = {name: {key: {"value": value} for key, value in found.items()} for name, found in named.items()}
+        entries = {
+            name: {key: {"value": value, "config_source": "DYNAMIC_TOPIC_CONFIG"} for key, value in found.items()}
+            for name, found in named.items()
+        }
         return {"topic": entries}
 
     def close(self) -> None:
