@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from bench import load
-from bench.client import Connection, batch_of, create_topic, leader_port, metadata_frame, produce_frame
+from bench.client import Connection, batch_of, create_topic, leader_port, metadata, metadata_frame, produce_frame
 from bench.engines import Cluster
 
 Figures = dict[str, float]
@@ -63,8 +63,8 @@ async def _produce(cluster: Cluster, seconds: float, size: int, replicas: int, a
     port = await topic_of(cluster, topic, 1, replicas, retention_bytes="1000000000")
     batch = batch_of(size)
     frame = produce_frame(topic, [0], batch, acks)
-    await load.produce([port], frame, len(batch), min(2.0, seconds), in_flight)
-    done = await load.produce([port], frame, len(batch), seconds, in_flight)
+    await load.produce([port], [frame], len(batch), min(2.0, seconds), in_flight)
+    done = await load.produce([port], [frame], len(batch), seconds, in_flight)
     return {"MB/s": done.mb_per_second, "req/s": done.per_second}
 
 
@@ -92,8 +92,8 @@ async def _latency(cluster: Cluster, seconds: float, replicas: int, acks: int) -
     topic = fresh("latency")
     port = await topic_of(cluster, topic, 1, replicas)
     frame = produce_frame(topic, [0], batch_of(100), acks)
-    await load.produce([port], frame, 100, min(2.0, seconds), 1)
-    done = await load.produce([port], frame, 100, seconds, 1)
+    await load.produce([port], [frame], 100, min(2.0, seconds), 1)
+    done = await load.produce([port], [frame], 100, seconds, 1)
     return {"p50 ms": done.percentile_ms(50), "p99 ms": done.percentile_ms(99)}
 
 
@@ -168,9 +168,9 @@ async def metadata_50(cluster: Cluster, seconds: float) -> Figures:
 async def many_connections(cluster: Cluster, seconds: float) -> Figures:
     topic = fresh("many")
     port = await topic_of(cluster, topic, 8)
-    frame = produce_frame(topic, list(range(8)), batch_of(100), 1)
-    await load.produce([port] * 200, frame, 800, min(2.0, seconds), 1)
-    done = await load.produce([port] * 200, frame, 800, seconds, 1)
+    frames = [produce_frame(topic, [partition], batch_of(100), 1) for partition in range(8)]
+    await load.produce([port] * 200, frames, 100, min(2.0, seconds), 1)
+    done = await load.produce([port] * 200, frames, 100, seconds, 1)
     return {"req/s": done.per_second, "p99 ms": done.percentile_ms(99)}
 
 
@@ -184,14 +184,23 @@ async def many_partitions(cluster: Cluster, seconds: float) -> Figures:
     assert load.produce_error(await connection.call(frame)) == 0
     first = time.perf_counter() - began
     connection.close()
-    done = await load.produce([port], frame, 1, seconds, 1)
+    done = await load.produce([port], [frame], 1, seconds, 1)
     return {"batches/s": done.per_second * 1000, "first s": first}
 
 
-async def _failover(cluster: Cluster, how: signal.Signals) -> Figures:
-    """The longest silence of a steady acks=all producer, and whether what was acknowledged is still there."""
-    topic = fresh("failover")
-    port = await topic_of(cluster, topic, 1, 3, min_insync_replicas="2")
+async def _replicated_topic(cluster: Cluster, *, on_controller: bool) -> tuple[str, int]:
+    """A topic with three replicas that is led by the controller, or is not; and the port of its leader."""
+    while True:
+        topic = fresh("failover")
+        port = await topic_of(cluster, topic, 1, 3, min_insync_replicas="2")
+        view = await metadata(cluster.port, [])
+        if on_controller == (port == next(b.port for b in view.brokers if b.node_id == view.controller_id)):
+            return topic, port
+
+
+async def _failover(cluster: Cluster, how: signal.Signals, *, of_controller: bool = False) -> Figures:
+    """The longest silence of a steady acks=all producer."""
+    topic, port = await _replicated_topic(cluster, on_controller=of_controller)
     frame = produce_frame(topic, [0], batch_of(100), -1)
     gap = load.Gap()
     sender = asyncio.ensure_future(load.steady(cluster.ports, topic, frame, gap))
@@ -220,3 +229,8 @@ async def gap_sigterm(cluster: Cluster, seconds: float) -> Figures:
 @row("write gap after kill -9 of the leader", 3, "lower")
 async def gap_sigkill(cluster: Cluster, seconds: float) -> Figures:
     return await _failover(cluster, signal.SIGKILL)
+
+
+@row("write gap after kill -9 of the leader that is also the controller", 3, "lower")
+async def gap_sigkill_controller(cluster: Cluster, seconds: float) -> Figures:
+    return await _failover(cluster, signal.SIGKILL, of_controller=True)
