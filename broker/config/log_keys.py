@@ -80,9 +80,9 @@ LOG = (
 )
 
 CLEANER = (
-    Key("log.cleaner.enable", BOOLEAN, True, anything(), "Whether compacted topics are compacted.", effect=False),
+    Key("log.cleaner.enable", BOOLEAN, True, anything(), "Whether compacted topics are compacted."),
     Key("log.cleaner.threads", INT, 1, at_least(0), "One worker compacts.", CLUSTER, effect=False),
-    Key("log.cleaner.dedupe.buffer.size", LONG, 134_217_728, at_least(0), "Memory for keys.", CLUSTER, effect=False),
+    Key("log.cleaner.dedupe.buffer.size", LONG, 134_217_728, at_least(0), "Memory for keys.", CLUSTER),
     Key("log.cleaner.io.buffer.size", INT, 524_288, at_least(0), "Memory for reading.", CLUSTER, effect=False),
     Key(
         "log.cleaner.io.buffer.load.factor",
@@ -91,14 +91,9 @@ CLEANER = (
         at_least(0),
         "Share that keys may fill.",
         CLUSTER,
-        effect=False,
     ),
-    Key(
-        "log.cleaner.io.max.bytes.per.second", DOUBLE, MAX_DOUBLE, at_least(0), "Bytes a second.", CLUSTER, effect=False
-    ),
-    Key(
-        "log.cleaner.backoff.ms", LONG, 15_000, at_least(0), "Pause when nothing is to be done.", CLUSTER, effect=False
-    ),
+    Key("log.cleaner.io.max.bytes.per.second", DOUBLE, MAX_DOUBLE, at_least(0), "Bytes a second.", CLUSTER),
+    Key("log.cleaner.backoff.ms", LONG, 15_000, at_least(0), "Pause when nothing is to be done.", CLUSTER),
     Key(
         "log.cleaner.delete.retention.ms",
         LONG,
@@ -106,13 +101,10 @@ CLEANER = (
         at_least(0),
         "Default of delete.retention.ms.",
         CLUSTER,
-        effect=False,
     ),
     Key("log.cleaner.max.compaction.lag.ms", LONG, MAX_LONG, at_least(1), "Default of max.compaction.lag.ms.", CLUSTER),
     Key("log.cleaner.min.compaction.lag.ms", LONG, 0, at_least(0), "Default of min.compaction.lag.ms.", CLUSTER),
-    Key(
-        "log.cleaner.min.cleanable.ratio", DOUBLE, 0.5, between(0, 1), "Default of the topic's.", CLUSTER, effect=False
-    ),
+    Key("log.cleaner.min.cleanable.ratio", DOUBLE, 0.5, between(0, 1), "Default of the topic's.", CLUSTER),
 )
 
 REPLICATION = (

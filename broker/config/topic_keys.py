@@ -58,7 +58,6 @@ TOPIC_KEYS: tuple[Key, ...] = (
         at_least(0),
         "How long a compacted topic keeps its tombstones.",
         "log.cleaner.delete.retention.ms",
-        effect=False,
     ),
     _key(
         "file.delete.delay.ms",
@@ -188,7 +187,6 @@ TOPIC_KEYS: tuple[Key, ...] = (
         between(0, 1),
         "Share of uncompacted bytes from which a log is compacted.",
         "log.cleaner.min.cleanable.ratio",
-        effect=False,
     ),
     _key(
         "min.compaction.lag.ms",
