@@ -1,37 +1,66 @@
 """The application: which screen is shown, the command bar, the keys that hold everywhere, and the one feed."""
 
+import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import App
 from textual.binding import Binding
 
-from kops.contexts import Context
+from kops import contexts
+from kops.contexts import Context, Overrides
+from kops.errors import KopsError, nearest
+from tui.commands import COMMANDS, Completion, parse
 from tui.feed import Feed
+from tui.history import clock
 from tui.messages import Fresh
 from tui.screens.base import KopsScreen
+from tui.screens.brokers import BrokersScreen
+from tui.screens.events import EventsScreen
+from tui.screens.groups import GroupScreen, GroupsScreen
+from tui.screens.help import Help
 from tui.screens.isr import IsrScreen
+from tui.screens.overview import OverviewScreen
+from tui.screens.records import RecordsScreen
+from tui.screens.topics import TopicScreen, TopicsScreen
+from tui.screens.zookeeper import ZooKeeperScreen
+from tui.widgets.command_bar import CommandBar
 
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+SCREENS: dict[str, type[KopsScreen]] = {
+    "overview": OverviewScreen,
+    "brokers": BrokersScreen,
+    "topics": TopicsScreen,
+    "isr": IsrScreen,
+    "groups": GroupsScreen,
+    "records": RecordsScreen,
+    "zookeeper": ZooKeeperScreen,
+    "events": EventsScreen,
+}
 
 
-class KopsApp(App[None]):
-    """The dashboard over one feed."""
+class KopsApp(App[Context]):
+    """The dashboard over one feed. Its result is the context to go on with; None to end."""
 
     TITLE = "kops"
     CSS_PATH = "kops.tcss"
     ENABLE_COMMAND_PALETTE = False
-    SCREENS: ClassVar[dict[str, Any]] = {"isr": IsrScreen}
+    SCREENS: ClassVar[dict[str, Any]] = SCREENS
     BINDINGS = [
-        Binding("q", "quit", "quit"),
-        Binding("r", "refresh_now", "refresh"),
+        Binding("colon", "command", "command", key_display=":"),
+        Binding("question_mark", "help", "help", key_display="?"),
+        Binding("q", "leave_or_quit", "quit"),
+        Binding("r", "refresh_now", "refresh", show=False),
         Binding("p", "pause", "pause"),
-        Binding("plus,equals_sign", "interval(1)", "slower", show=False, key_display="+"),
-        Binding("minus", "interval(-1)", "faster", show=False, key_display="-"),
+        Binding("plus,equals_sign", "interval(1)", "look less often", show=False, key_display="+"),
+        Binding("minus", "interval(-1)", "look more often", show=False, key_display="-"),
+        *(Binding(str(number), f"show('{name}')", name, show=False) for number, name in enumerate(SCREENS, start=1)),
     ]
 
     def __init__(
-        self, context: Context, *, first: str = "isr", interval: float = 1.0, feed: Feed | None = None
+        self, context: Context, *, first: str = "overview", interval: float = 1.0, feed: Feed | None = None
     ) -> None:
         super().__init__()
         self.feed = feed or Feed(context, interval)
@@ -40,15 +69,17 @@ class KopsApp(App[None]):
         self._painting = False
 
     def on_mount(self) -> None:
-        self.feed.changed = self._changed
+        self.feed.changed = self.changed
         self.feed.start()
         self.push_screen(self.first)
-        self.set_interval(0.5, self._tick)
+        self.set_interval(0.5, self._paint)
 
     async def on_unmount(self) -> None:
         await self.feed.stop()
 
-    def _changed(self) -> None:
+    # painting
+
+    def changed(self) -> None:
         """Much may happen at once: it is painted once."""
         if not self._painting:
             self._painting = True
@@ -59,23 +90,85 @@ class KopsApp(App[None]):
         self.set_timer(0.04, self._paint)
 
     def _paint(self) -> None:
+        """Also without anything new: ages grow, and highlights end."""
         self._painting = False
-        for screen in self.screen_stack:
-            if isinstance(screen, KopsScreen) and screen.is_current:
-                screen.repaint()
-
-    def _tick(self) -> None:
-        """Ages grow, and highlights end, though nothing new arrives."""
-        self._paint()
+        screen = next((one for one in reversed(self.screen_stack) if isinstance(one, KopsScreen)), None)
+        if screen is not None:
+            screen.repaint()
 
     def say(self, text: str, bad: bool = False) -> None:
         self.said = (text, bad)
         self._paint()
 
+    # moving between screens
+
+    def go(self, name: str, about: str = "") -> None:
+        """Show a screen, opened on a topic, group or path where it has one."""
+        while len(self.screen_stack) > 2:
+            self.pop_screen()
+        if self.screen is not self.get_screen(name):
+            self.switch_screen(name)
+        self.said = ("", False)
+        if not about:
+            return
+        shown = self.get_screen(name)
+        if isinstance(shown, RecordsScreen | ZooKeeperScreen):
+            self.call_later(shown.open, about)
+        elif name == "topics":
+            self.push_screen(TopicScreen(about))
+        elif name == "groups":
+            self.push_screen(GroupScreen(about))
+        elif isinstance(shown, KopsScreen):
+            self.call_later(self._filter, shown, about)
+
+    def _filter(self, shown: KopsScreen, needle: str) -> None:
+        if shown.grid is not None:
+            shown.grid.filter(needle)
+
     def back(self) -> None:
         """To the screen before; on the first one nothing happens."""
         if len(self.screen_stack) > 2:
             self.pop_screen()
+
+    def action_show(self, name: str) -> None:
+        self.go(name)
+
+    def action_leave_or_quit(self) -> None:
+        if len(self.screen_stack) > 2:
+            self.pop_screen()
+        else:
+            self.exit()
+
+    def action_help(self) -> None:
+        self.push_screen(Help(self.screen))
+
+    @work
+    async def action_command(self) -> None:
+        topics = [topic.name for topic in self.feed.view.topics] if self.feed.view else []
+        line = await self.push_screen_wait(CommandBar(Completion(topics, contexts.load().contexts)))
+        if line is None or not line.strip():
+            return
+        name, about = parse(line)
+        if name is None:
+            near = nearest(line.split()[0], COMMANDS)
+            self.say(f"there is no command '{line}'" + (f": did you mean {near}?" if near else ""), bad=True)
+        elif name == "quit":
+            self.exit()
+        elif name == "help":
+            self.action_help()
+        elif name == "ctx":
+            self._use(about)
+        else:
+            self.go(name, about)
+
+    def _use(self, name: str) -> None:
+        """Another cluster: the dashboard begins anew, since nothing that it knows is true there."""
+        try:
+            self.exit(contexts.resolve(Overrides(context=name or None)))
+        except KopsError as error:
+            self.say(f"{error.what} {error.do}", bad=True)
+
+    # keys that hold everywhere
 
     def action_refresh_now(self) -> None:
         self.feed.refresh()
@@ -87,3 +180,9 @@ class KopsApp(App[None]):
         near = min(range(len(INTERVALS)), key=lambda index: abs(INTERVALS[index] - self.feed.interval))
         self.feed.interval = INTERVALS[max(0, min(len(INTERVALS) - 1, near + by))]
         self._paint()
+
+    def export(self, what: str, items: Iterable[dict[str, object]]) -> None:
+        """NDJSON into the working directory."""
+        path = Path(f"kops-{what}-{clock(self.feed.wall()).replace(':', '').replace('.', '-')}.ndjson")
+        path.write_text("".join(json.dumps(item) + "\n" for item in items), encoding="utf-8")
+        self.say(f"written to {path.absolute()}")

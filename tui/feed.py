@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from kops.cluster import metadata, replicas
 from kops.cluster.metadata import Broker, Partition, Snapshot
+from kops.cluster.records import Record
 from kops.cluster.watching import Connected, Controlled, Fact, Listed, Registered, StateOf, Watching, wall_ms
 from kops.contexts import Context
 from kops.errors import KopsError, Refused, translate
@@ -26,6 +27,7 @@ from tui.rates import Rates
 from tui.snapshots import Condition, Gauges, Process, View
 
 T = TypeVar("T")
+P = ParamSpec("P")
 TIMEOUT = 3.0
 LONGEST_WAIT = 10.0
 MEASURED = 2000
@@ -113,9 +115,9 @@ class Feed:
         self.refresh()
         self.changed()
 
-    async def ask(self, question: Callable[[Session], T]) -> T:
-        """The answer to a question of ``kops.cluster``, asked on a thread. Raises KopsError."""
-        return await self.work(lambda: question(self._session))
+    async def ask(self, question: Callable[Concatenate[Session, P], T], *given: P.args, **named: P.kwargs) -> T:
+        """The answer to a question of ``tui.questions`` or ``kops.cluster``, asked on a thread. Raises KopsError."""
+        return await self.work(lambda: question(self._session, *given, **named))
 
     async def work(self, job: Callable[[], T]) -> T:
         """Something that blocks, on a thread. Raises KopsError."""
@@ -131,13 +133,20 @@ class Feed:
         """Another session of the same context, for what takes long. To be closed by who asked."""
         return Session(self.context, 30.0, client_id="kops-tui")
 
-    async def tail(self, topic: str) -> AsyncIterator[list[object]]:
-        """New records of a topic as they arrive."""
-        from kops.cluster.records import ConsumeOptions, consume
+    async def tail(self, topic: str, *, from_start: bool = False) -> AsyncIterator[list[Record]]:
+        """Records of a topic as they arrive, from now on or from the beginning. Raises KopsError."""
+        from kops.cluster.records import EARLIEST, LATEST, ConsumeOptions, consume
 
+        options = ConsumeOptions(start=EARLIEST if from_start else LATEST)
         with self.session() as session:
-            async for batch in consume(session, topic, ConsumeOptions()):
-                yield list(batch)
+            try:
+                async for batch in consume(session, topic, options):
+                    yield batch
+            except Exception as error:
+                known = translate(error)
+                if known is None:
+                    raise
+                raise known from error
 
     # looking
 
@@ -235,7 +244,7 @@ class Feed:
             with suppress(KopsError):
                 if self._new_topics(view) or self.now() - floor_at > 30:
                     names = [topic.name for topic in view.topics]
-                    floor = await self.ask(lambda session, names=names: replicas.min_insync(session, names))  # type: ignore[misc]
+                    floor = await self.ask(replicas.min_insync, names)
                     self.gauges, floor_at = replace(self.gauges, min_isr=floor), self.now()
                     self.changed()
                 await self._measure_ends(view)
@@ -251,7 +260,7 @@ class Feed:
     async def _measure_ends(self, view: View) -> None:
         partitions = list(view.partitions.values())[:MEASURED]
         able = self._able(view)
-        measured = await self.ask(lambda session: replicas.log_ends(session, partitions, able))
+        measured = await self.ask(replicas.log_ends, partitions, able)
         at = self.wall()
         for broker in measured.silent:
             self._silent_until[broker] = self.now() + 5
@@ -266,7 +275,7 @@ class Feed:
 
     async def _measure_sizes(self, view: View) -> dict[int, dict[str, int] | None]:
         able = self._able(view)
-        found = await self.ask(lambda session: replicas.log_sizes(session, able))
+        found = await self.ask(replicas.log_sizes, able)
         return {broker: found.get(broker) for broker in view.everyone}
 
     def _able(self, view: View) -> list[int]:

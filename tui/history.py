@@ -6,6 +6,7 @@ Pure: views go in, events come out. Times are wall milliseconds; ``resolution_ms
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from kops.cluster.metadata import Partition
 from tui.snapshots import Process, View
@@ -24,6 +25,9 @@ class Event:
     subject: str
     text: str
     resolution_ms: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +95,13 @@ class History:
         return Event(view.at, kind, subject, text, view.resolution_ms)
 
     def _brokers(self, before: View, view: View) -> Iterable[Event]:
-        for broker in sorted(before.alive - view.alive):
-            self.gone_since[broker] = view.at
+        for broker in sorted(before.present ^ view.present):
             self._mark_broker(view, broker, before)
+        for broker in sorted(before.alive - view.alive):
+            self.gone_since.setdefault(broker, view.at)
             yield self._event(view, "broker", f"broker {broker}", "left the cluster (not registered any more)")
         for broker in sorted(view.alive - before.alive):
             was = self.gone_since.pop(broker, None)
-            self._mark_broker(view, broker, before)
             away = f" after {(view.at - was) / 1000:.1f} s" if was is not None else ""
             yield self._event(view, "broker", f"broker {broker}", f"registered{away}")
 
@@ -105,7 +109,7 @@ class History:
         for name, partition in view.partitions.items():
             old = before.partitions.get(name)
             if old is not None and broker in partition.replicas:
-                self.changed[name, f"b{broker}"] = Changed(view.at, letter(old, broker, before.alive))
+                self.changed[name, f"b{broker}"] = Changed(view.at, letter(old, broker, before.present))
 
     def _processes(self, before: Mapping[int, Process], view: View) -> Iterable[Event]:
         for broker, process in sorted(view.processes.items()):
@@ -131,8 +135,8 @@ class History:
     def _partition(self, old: Partition, new: Partition, view: View) -> Iterable[Event]:
         name = new.name
         for broker in new.replicas:
-            was = letter(old, broker, view.alive)
-            if was != letter(new, broker, view.alive):
+            was = letter(old, broker, view.present)
+            if was != letter(new, broker, view.present):
                 self.changed[name, f"b{broker}"] = Changed(view.at, was)
         if old.leader != new.leader:
             self.leader_changes += 1
@@ -152,17 +156,23 @@ class History:
             yield self._event(view, "isr", name, f"ISR {ids(old.isr)} → {ids(new.isr)}")
 
 
-def letter(partition: Partition, broker: int, alive: frozenset[int]) -> str:
+def letter(partition: Partition, broker: int, present: frozenset[int]) -> str:
     """One replica in a letter: L leads, F follows in sync, o out of sync, x away; * behind it: the preferred leader."""
     if broker not in partition.replicas:
         return "·"
-    if broker not in alive or broker in partition.offline:
+    if broker not in present or broker in partition.offline:
         state = "x"
     elif partition.leader == broker:
         state = "L"
     else:
         state = "F" if broker in partition.isr else "o"
     return state + ("*" if partition.replicas[0] == broker else "")
+
+
+def clock(milliseconds: int) -> str:
+    """Local time of day with milliseconds."""
+    moment = datetime.fromtimestamp(milliseconds / 1000).astimezone()
+    return moment.strftime("%H:%M:%S.") + f"{milliseconds % 1000:03d}"
 
 
 def ids(values: Iterable[int]) -> str:

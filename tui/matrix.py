@@ -99,7 +99,7 @@ def _row(
 
 
 def _letter(view: View, history: History, now: int, partition: Partition, broker: int) -> Text:
-    is_now = letter(partition, broker, view.alive)
+    is_now = letter(partition, broker, view.present)
     text = Text(is_now, _LETTERS[is_now[0]])
     was = history.was(partition.name, f"b{broker}", now)
     if was is None or was == is_now:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from kops.cluster.metadata import NO_LEADER, Broker, Partition, Topic
+from kops.local.processes import STOPPED
 
 LOADING = "…"
 UNAVAILABLE = "—"
@@ -53,6 +54,11 @@ class View:
         return frozenset(broker.id for broker in self.brokers)
 
     @property
+    def present(self) -> frozenset[int]:
+        """Registered, and not known to have ended: a killed broker stays registered until its session is over."""
+        return self.alive - {broker for broker, process in self.processes.items() if process.state == STOPPED}
+
+    @property
     def everyone(self) -> tuple[int, ...]:
         """Registered brokers, those that replicas name, and those kops started here, in order."""
         named = {replica for partition in self.partitions.values() for replica in partition.replicas}
@@ -90,7 +96,7 @@ def health(view: View, gauges: Gauges) -> Health:
     partitions = view.partitions.values()
     floor = gauges.min_isr
     return Health(
-        brokers=len(view.brokers),
+        brokers=len(view.present),
         expected=len(view.everyone),
         under_replicated=sum(partition.under_replicated for partition in partitions),
         under_min_isr=None if floor is None else sum(under_min_isr(partition, floor) for partition in partitions),

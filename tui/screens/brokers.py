@@ -1,0 +1,130 @@
+"""The brokers: their share of the cluster, sizes, rates and processes; behind each its settings."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding
+
+from kops.cluster.brokers import BrokerSummary, summaries
+from kops.cluster.metadata import Snapshot
+from kops.errors import KopsError
+from kops.local.processes import RUNNING
+from tui import questions
+from tui.screens.base import KopsScreen
+from tui.screens.brokers_menu import BrokersMenu
+from tui.snapshots import LOADING, UNAVAILABLE, View, age, count, size
+from tui.widgets.grid import Grid, Heading, Row
+
+HEADINGS = (
+    Heading("BROKER", 6, right=True),
+    Heading("ADDRESS"),
+    Heading("STATE", 10),
+    Heading("CONTROLLER", 10, drop=1),
+    Heading("LEADERS", 8, right=True),
+    Heading("REPLICAS", 9, right=True),
+    Heading("IN-SYNC", 8, right=True),
+    Heading("LOG-SIZE", 10, right=True),
+    Heading("WRITTEN/S", 10, right=True, drop=2),
+    Heading("UP", 7, right=True, drop=3),
+    Heading("MEMORY", 10, right=True, drop=4),
+    Heading("PID", 8, right=True, drop=5),
+)
+
+
+class BrokersScreen(BrokersMenu, KopsScreen):
+    heading: ClassVar[str] = "brokers"
+    needs: ClassVar[tuple[str, ...]] = ("sizes",)
+    BINDINGS = [
+        Binding("b", "brokers_menu", "kill, pause, start…"),
+        Binding("d", "describe", "settings"),
+    ]
+
+    def body(self) -> ComposeResult:
+        yield Grid()
+
+    def paint(self) -> None:
+        view, grid = self.feed.view, self.query_one(Grid)
+        if view is None:
+            grid.empty = lambda: f"asking for the brokers {LOADING}"
+            return
+        seen = Snapshot(view.cluster_id, view.controller, view.brokers, view.topics)
+        grid.show(HEADINGS, [self._row(view, one) for one in summaries(seen)])
+
+    def _row(self, view: View, one: BrokerSummary) -> Row:
+        broker = one.broker.id
+        mine = [partition for partition in view.partitions.values() if broker in partition.replicas]
+        led = [partition.name for partition in mine if partition.leader == broker]
+        process = view.processes.get(broker)
+        state, style = ("up", "green") if broker in view.present else ("down", "bold red")
+        if process is not None and process.state != RUNNING:
+            state, style = process.state, "bold yellow" if broker in view.alive else "bold red"
+        sizes = self.feed.gauges.sizes
+        held = sizes.get(broker) if sizes is not None else None
+        total = LOADING if sizes is None else UNAVAILABLE if held is None else size(sum(held.values()))
+        rate = self.feed.rates.rate(led) if led else 0.0
+        written = LOADING if self.feed.gauges.ends is None else UNAVAILABLE if rate is None else count(rate)
+        runs = process is not None and process.state == RUNNING
+        cells: tuple[str | Text, ...] = (
+            str(broker),
+            one.broker.address if one.alive else UNAVAILABLE,
+            Text(state, style),
+            "yes" if broker == view.controller else "",
+            str(len(led)),
+            str(len(mine)),
+            str(sum(broker in partition.isr for partition in mine)),
+            total,
+            written,
+            age(self.feed.wall() - process.started * 1000) if process and runs else UNAVAILABLE,
+            size(process.memory) if process and runs else UNAVAILABLE,
+            str(process.pid) if process and runs else UNAVAILABLE,
+        )
+        bytes_held = sum(held.values()) if held is not None else -1
+        numbers = (len(led), len(mine), int(str(cells[6])), bytes_held, rate if rate is not None else -1.0)
+        return Row(str(broker), cells, (broker, str(cells[1]), state, str(cells[3]), *numbers))
+
+    def preferred_brokers(self) -> list[int]:
+        row = self.query_one(Grid).current
+        return [int(row.key)] if row is not None else []
+
+    @on(Grid.Chosen)
+    def action_describe(self) -> None:
+        for broker in self.preferred_brokers():
+            self.kops.push_screen(BrokerScreen(broker))
+
+
+class BrokerScreen(KopsScreen):
+    """One broker's settings that are not defaults."""
+
+    heading: ClassVar[str] = "broker"
+
+    def __init__(self, broker: int) -> None:
+        super().__init__()
+        self.broker = broker
+        self.settings: list[questions.Setting] | None = None
+        self.reason = ""
+
+    def body(self) -> ComposeResult:
+        yield Grid()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self._ask()
+
+    def title_now(self) -> str:
+        return f"broker {self.broker}"
+
+    @work(exclusive=True)
+    async def _ask(self) -> None:
+        try:
+            self.settings, self.reason = await self.feed.ask(questions.broker_settings, self.broker), ""
+        except KopsError as error:
+            self.reason = error.what
+        self.repaint()
+
+    def paint(self) -> None:
+        grid = self.query_one(Grid)
+        grid.empty = lambda: self.reason or (f"asking {LOADING}" if self.settings is None else "all are defaults")
+        rows = [Row(name, (name, value)) for name, value, _ in self.settings or ()]
+        grid.show((Heading("SETTING", 44), Heading("VALUE")), rows)

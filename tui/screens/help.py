@@ -1,0 +1,48 @@
+"""Help: the keys that work on the screen below, read from its live bindings, and the commands of the command bar."""
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from tui.commands import COMMANDS
+from tui.widgets.grid import Grid
+
+_NAMES = {"slash": "/", "colon": ":", "question_mark": "?", "plus": "+", "minus": "-", "equals_sign": "="}
+
+
+def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
+    """Keys and what they do: the screen's own, the table's, then those that hold everywhere."""
+    maps = [screen._bindings, *(grid._bindings for grid in list(screen.query(Grid))[:1]), screen.app._bindings]
+    found: dict[str, list[str]] = {}
+    for bindings in maps:
+        for key, all_of_key in bindings.key_to_bindings.items():
+            for binding in all_of_key:
+                keys = found.setdefault(binding.description or binding.action, [])
+                name = _NAMES.get(key, key)
+                if name not in keys and not binding.system:
+                    keys.append(name)
+    return [(" ".join(keys), words) for words, keys in found.items() if keys]
+
+
+class Help(ModalScreen[None]):
+    BINDINGS = [Binding("escape,q,question_mark", "dismiss", "back")]
+
+    def __init__(self, below: Screen[object]) -> None:
+        super().__init__()
+        self.keys = keys_of(below)
+
+    def compose(self) -> ComposeResult:
+        text = Text("keys of this screen\n\n", "bold")
+        for keys, words in self.keys:
+            text.append(f"{keys:>22}  ", "bold")
+            text.append(words + "\n")
+        text.append("\ncommands\n\n", "bold")
+        for name, words in COMMANDS.items():
+            text.append(f"{':' + name:>22}  ", "bold")
+            text.append(words + "\n")
+        text.append("\n… is being asked   — cannot be had   0 is zero\n", "dim")
+        with VerticalScroll(classes="dialog help"):
+            yield Static(text)

@@ -1,0 +1,93 @@
+"""The overview: the cluster in figures, what needs attention, and what happened last."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.widgets import Static
+
+from kops.cluster.metadata import NO_LEADER
+from kops.local.processes import PAUSED
+from tui.history import clock
+from tui.rates import spark
+from tui.screens.base import KopsScreen
+from tui.snapshots import LOADING, UNAVAILABLE, View, count, under_min_isr
+from tui.widgets.grid import Grid, Heading, Row
+
+
+class OverviewScreen(KopsScreen):
+    heading: ClassVar[str] = "overview"
+
+    def body(self) -> ComposeResult:
+        yield Static(id="figures")
+        yield Grid(id="attention")
+        yield Static(id="timeline")
+
+    def paint(self) -> None:
+        view, grid = self.feed.view, self.query_one("#attention", Grid)
+        if view is None:
+            grid.empty = lambda: f"asking {LOADING}"
+            return
+        self.query_one("#figures", Static).update(self._figures(view))
+        grid.empty = lambda: "nothing needs attention"
+        grid.show([Heading("NEEDS ATTENTION", 24), Heading("WHY"), Heading("SEE", 10)], self._attention(view))
+        self.query_one("#timeline", Static).update(self._last())
+
+    def _figures(self, view: View) -> Text:
+        rates = self.feed.rates
+        rate = rates.rate(list(view.partitions))
+        written = LOADING if self.feed.gauges.ends is None else UNAVAILABLE if rate is None else f"{count(rate)}/s"
+        partial = "" if len(view.partitions) <= len(self.feed.gauges.ends or view.partitions) else " (a part)"
+        replicas = sum(len(one.replicas) for one in view.partitions.values())
+        lines = [
+            f"topics {len(view.topics)}   partitions {len(view.partitions)}   replicas {replicas}",
+            f"records written {written}{partial}  {spark(list(rates.totals), 40)}",
+            f"changes are {'pushed by ZooKeeper' if view.pushed else f'polled every {self.feed.interval:g} s'}"
+            + (f" ({self.feed.watching})" if not view.pushed else ""),
+        ]
+        return Text("\n".join(lines))
+
+    def _attention(self, view: View) -> list[Row]:
+        found: list[Row] = []
+        found += [
+            _row(f"broker {broker}", "not registered, or its process ended", "brokers", "bold red")
+            for broker in sorted(set(view.everyone) - view.present)
+        ]
+        for broker, process in sorted(view.processes.items()):
+            if process.state == PAUSED:
+                found.append(_row(f"broker {broker}", "its process is paused", "brokers", "yellow"))
+        if view.controller < 0:
+            found.append(_row("controller", "nobody is elected", "brokers", "bold red"))
+        floor = self.feed.gauges.min_isr or {}
+        for topic in view.topics:
+            parts = [view.partitions[one.name] for one in topic.partitions if one.name in view.partitions]
+            for words, bad, style in (
+                ("without a leader", [one for one in parts if one.leader == NO_LEADER], "bold red"),
+                ("under min.insync.replicas", [one for one in parts if under_min_isr(one, floor)], "bold red"),
+                ("under-replicated", [one for one in parts if one.under_replicated], "yellow"),
+            ):
+                if bad:
+                    why = f"{len(bad)} of {len(parts)} partitions {words}"
+                    found.append(_row(topic.name, why, "isr", style))
+        return found
+
+    def _last(self) -> Text:
+        events = list(self.feed.history.events)[-max(1, self.query_one("#timeline").size.height - 1) :]
+        lines = [Text("last events", "bold")]
+        lines += [Text(f"{clock(event.at)}  {event.subject}  {event.text}") for event in events]
+        if not events:
+            lines.append(Text(f"{UNAVAILABLE} nothing has changed since the dashboard was opened", "dim"))
+        for line in lines:
+            line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        return Text("\n").join(lines)
+
+    @on(Grid.Chosen)
+    def _chosen(self, event: Grid.Chosen) -> None:
+        row = event.grid.current
+        if row is not None:
+            self.kops.go(str(row.cells[2]))
+
+
+def _row(what: str, why: str, see: str, style: str) -> Row:
+    return Row(f"{what} {why.lstrip('0123456789 of')}", (Text(what, style), why, see))
