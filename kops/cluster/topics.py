@@ -151,6 +151,12 @@ def delete_topic(session: Session, topic: Topic) -> Deleted:
     return Deleted(topic.name, len(topic.partitions), seconds)
 
 
+def is_known(session: Session, name: str) -> bool:
+    """Whether any broker that answers knows a topic of that name."""
+    found = [view.topic(name) for view in on_every_broker(session, [name]).values() if view]
+    return any(topic is not None and topic.error not in (3, 17) for topic in found)
+
+
 def still_there(session: Session, topic: Topic) -> str | None:
     """None when no broker that answers knows the topic (a new one of that name has another id), else who does."""
     holders = []

@@ -9,6 +9,7 @@ import typer
 from kops.cluster import legacy, topics
 from kops.cluster.metadata import Topic, snapshot
 from kops.columns.views import DELETED, TOPIC_DETAILS, TOPIC_PARTITIONS, TOPICS
+from kops.commands import topic_life
 from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, NotFound
@@ -163,6 +164,9 @@ def delete(
         )
         return
     run.show(DELETED, run.each(found, lambda one: topics.delete_topic(run.session, one)), kafka.topics_deleted)
+
+
+command(app, "purge", kind="TopicPurge")(topic_life.purge)
 
 
 def _altered(run: Run, one: Topic, partitions: int | None, put: dict[str, str], drop: list[str]) -> Topic:
