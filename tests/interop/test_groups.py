@@ -1,0 +1,249 @@
+"""Groups on Apache Kafka 3.9 and on our broker: Apache's tool and kops see and do the same on both."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from kops.cli import main
+from tests.cluster.processes import Process, free_port
+from tests.interop.apache import Apache, Cluster, accepts, collect_what_clients_left, until
+
+Kops = Callable[..., str]
+Tool = Callable[..., list[str]]
+COMMAND = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """ZooKeeper and a broker of ours; its address."""
+    folder = tmp_path_factory.mktemp("ours")
+    keeper, port = free_port(), free_port()
+    zookeeper = Process(
+        "zookeeper",
+        "broker.zookeeper",
+        {"dataDir": str(folder / "zk"), "clientPort": str(keeper), "clientPortAddress": "127.0.0.1"},
+        folder,
+    )
+    settings = {
+        "broker.id": "1",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "zookeeper.connect": f"127.0.0.1:{keeper}",
+        "log.dirs": str(folder / "logs"),
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "3",
+        "group.initial.rebalance.delay.ms": "0",
+    }
+    broker = Process("broker", "broker", settings, folder)
+    zookeeper.start()
+    try:
+        until(lambda: accepts(keeper), "ZooKeeper does not listen", zookeeper.log)
+        broker.start()
+        until(lambda: accepts(port), "the broker does not listen", broker.log)
+        yield f"127.0.0.1:{port}"
+    finally:
+        broker.kill()
+        zookeeper.kill()
+
+
+@pytest.fixture(params=["apache", "ours"])
+def address(request: pytest.FixtureRequest) -> str:
+    found = request.getfixturevalue(request.param)
+    return found.bootstrap if isinstance(found, Cluster) else str(found)
+
+
+@pytest.fixture
+def tool(kafka39: Apache, address: str) -> Tool:
+    """Apache's own command on the same cluster; its lines that say something, blanks as one."""
+
+    def run(*words: str) -> list[str]:
+        said = kafka39.run(COMMAND, "--bootstrap-server", address, *words)
+        return [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+
+    return run
+
+
+@pytest.fixture
+def kops(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Kops:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KOPS_BOOTSTRAP_SERVERS", address)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, code: int = 0) -> str:
+        capfd.readouterr()
+        ended = main(words)
+        said = capfd.readouterr()
+        assert ended == code, f"kops {' '.join(words)} ended with {ended}: {said.err}"
+        return said.out + (said.err if code else "")
+
+    yield run
+    collect_what_clients_left()
+
+
+@pytest.fixture
+def topic(address: str, request: pytest.FixtureRequest) -> str:
+    """Two partitions with 30 records each, written 10 at a time, 200 ms apart."""
+    name = f"t-{request.node.originalname}"[:60]
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.create_topics([NewTopic(name, 2, 1)])[name].result(30)
+    producer = Producer({"bootstrap.servers": address, "linger.ms": 0})
+    for _ in range(3):
+        for partition in (0, 1):
+            for number in range(10):
+                producer.produce(name, b"%d" % number, partition=partition)
+        assert producer.flush(30) == 0
+        time.sleep(0.2)
+    return name
+
+
+@contextmanager
+def member(address: str, group: str, topic: str, count: int) -> Iterator[None]:
+    """Somebody who has read and committed ``count`` records, and stays in the group."""
+    settings = {
+        "bootstrap.servers": address,
+        "group.id": group,
+        "client.id": "reader",
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "partition.assignment.strategy": "range",
+    }
+    consumer, done, ended = Consumer(settings), threading.Event(), threading.Event()
+
+    def work() -> None:
+        consumer.subscribe([topic])
+        read = 0
+        while not ended.is_set():
+            message = consumer.poll(0.1)
+            if message is not None and message.error() is None:
+                read += 1
+                if read == count:
+                    consumer.commit(asynchronous=False)
+                    done.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        assert done.wait(40), "it did not read what is there"
+        yield
+    finally:
+        ended.set()
+        thread.join(20)
+        consumer.close()
+
+
+def lines(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+
+
+def test_apaches_tool_and_kops_tell_the_same_of_a_group(
+    address: str, kops: Kops, tool: Tool, topic: str, request: pytest.FixtureRequest
+) -> None:
+    with member(address, "readers", topic, 60):
+        for words in (
+            ("--describe", "--group", "readers"),
+            ("--describe", "--group", "readers", "--members"),
+            ("--describe", "--group", "readers", "--state"),
+            ("--list",),
+            ("--list", "--state"),
+            ("--list", "--state", "Stable"),
+        ):
+            assert sorted(lines(kops("group", *words))) == sorted(tool(*words)), words
+        said = json.loads(kops("group", "describe", "readers", "-o", "json"))["items"][0]
+        assert (said["state"], said["lag"], said["memberCount"]) == ("Stable", 0, 1)
+        assert {p["clientId"] for p in said["partitions"]} == {"reader"}
+        refused = kops("group", "reset", "readers", "--to-earliest", "--yes", code=4)
+        assert "reader at 127.0.0.1" in refused
+        kops("group", "delete", "readers", "--yes", code=4)
+        kops("group", "delete-offsets", "readers", "--topic", topic, "--yes", code=4)
+    words = ("--describe", "--group", "readers")
+    assert sorted(lines(kops("group", *words))) == sorted(
+        [*tool(*words), "Consumer group 'readers' has no active members."]
+    )
+    assert lines(kops("group", "--list", "--state", "Stable")) == tool("--list", "--state", "Stable")
+
+
+def test_every_form_of_reset_goes_where_apaches_goes(
+    address: str, kops: Kops, tool: Tool, topic: str, tmp_path: Path
+) -> None:
+    written = json.loads(kops("group", "reset", "mover", "--topic", topic, "--to-offset", "10", "--yes", "-o", "json"))
+    between = written["items"][0]["timestampAtTarget"]
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(between / 1000)) + f".{between % 1000:03d}"
+    file = tmp_path / "plan.csv"
+    file.write_text(f"{topic},0,7\n{topic},1,99\n")
+    forms = (
+        ("--to-earliest",),
+        ("--to-latest",),
+        ("--to-current",),
+        ("--to-offset", "25"),
+        ("--shift-by", "-3"),
+        ("--shift-by", "100"),
+        ("--to-datetime", moment),
+        ("--by-duration", "PT1H"),
+        ("--from-file", str(file)),
+    )
+    for form in forms:
+        scope = () if form[0] == "--from-file" else ("--all-topics",)
+        words = ("--reset-offsets", "--group", "mover", *scope, *form, "--dry-run")
+        exported = [line.replace('"', "") for line in tool(*words, "--export")]  # it quotes what is longer than 24
+        assert sorted(lines(kops("group", *words, "--export"))) == sorted(exported), form
+    words = ("--reset-offsets", "--group", "mover", "--topic", f"{topic}:1", "--to-latest")
+    assert " ".join(lines(kops("group", *words))) == " ".join(tool(*words, "--dry-run"))  # 3.9 forgets its line ends
+    assert lines(kops("group", *words, "--execute")) == ["GROUP TOPIC PARTITION NEW-OFFSET", f"mover {topic} 1 30"]
+    tool("--reset-offsets", "--group", "mover", "--topic", f"{topic}:0", "--to-offset", "4", "--execute")
+    found = json.loads(kops("group", "describe", "mover", "--offsets", "-o", "json"))["items"]
+    assert [one["committed"] for one in found] == [4, 30]
+
+
+def test_what_was_changed_is_put_back(address: str, kops: Kops, tool: Tool, topic: str) -> None:
+    def committed() -> list[int]:
+        found = json.loads(kops("group", "describe", "mind", "--offsets", "-o", "json"))["items"]
+        return [one["committed"] for one in found]
+
+    kops("group", "reset", "mind", "--topic", topic, "--to-offset", "12", "--yes")
+    kops("group", "reset", "mind", "--to-earliest", "--yes")
+    assert committed() == [0, 0]
+    kops("undo", "--yes")
+    assert committed() == [12, 12]
+    kops("group", "delete-offsets", "mind", "--topic", f"{topic}:1", "--yes")
+    assert committed() == [12]
+    kops("undo", "--yes")
+    assert committed() == [12, 12]
+    kops("group", "delete", "mind", "--yes")
+    assert "mind" not in kops("group", "list", "-o", "name").split()
+    kops("undo", "--yes")
+    assert committed() == [12, 12]
+    kops("group", "reset", "mind", "--to-latest", "--yes")
+    tool("--reset-offsets", "--group", "mind", "--all-topics", "--to-offset", "1", "--execute")
+    assert "somebody committed since" in kops("undo", "--yes", code=4)
+    kops("undo", "--yes", "--force")
+    assert committed() == [12, 12]
+    states = [one["state"] for one in json.loads(kops("history", "-o", "json"))["items"]]
+    assert states == ["undone", "undone", "undone", "undone", "done"]
+    said = tool("--delete-offsets", "--group", "mind", "--topic", f"{topic}:0")
+    assert any("Successful" in line for line in said)
+    assert committed() == [12]
+    said = tool("--delete", "--group", "mind")
+    assert said == ["Deletion of requested consumer groups ('mind') was successful."]
+    kops("group", "describe", "mind", code=3)
+
+
+def test_a_deleted_topic_is_told_and_stands_in_nobodys_way(address: str, kops: Kops, topic: str) -> None:
+    kops("topic", "create", "doomed", "--partitions", "1", "--replication-factor", "1")
+    kops("group", "reset", "both", "--topic", topic, "--topic", "doomed", "--to-earliest", "--yes")
+    kops("topic", "delete", "doomed", "--yes")
+    kops("group", "describe", "both")
+    kops("group", "reset", "both", "--to-latest", "--yes")
+    found = json.loads(kops("group", "describe", "both", "--offsets", "-o", "json"))["items"]
+    assert [one["committed"] for one in found if one["topic"] == topic] == [30, 30]
+    kops("group", "lag", "both", "--fail-above", "0")
+    kops("group", "reset", "both", "--shift-by", "-1", "--yes")
+    kops("group", "lag", "both", "--fail-above", "1", code=10)
