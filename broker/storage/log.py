@@ -47,6 +47,7 @@ class Log:
         "_codec",
         "_flush_messages",
         "_level",
+        "_roll_ms",
         "_synced_rewinds",
         "_writes_log_append_time",
         "config",
@@ -92,6 +93,7 @@ class Log:
         """New settings, in force from the next append on."""
         self.config = config
         self._flush_messages = config.flush_messages
+        self._roll_ms = min(config.segment_ms, config.max_compaction_lag_ms) if config.compact else config.segment_ms
         self._codec = CODECS.get(config.compression_type, -1)
         self._level: int | None = getattr(config, f"compression_{config.compression_type}_level", None)
         self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
@@ -244,7 +246,7 @@ class Log:
     def _segment_for(self, size: int, timestamp: int, last: int, now_ms: int, first: int | None = None) -> Segment:
         """The segment that takes the next ``size`` bytes, rolled if it must be (facts E.5)."""
         segment, config = self.segments[-1], self.config
-        too_old = segment.size > 0 and segment.age_ms(now_ms, timestamp) > config.segment_ms - segment.jitter_ms
+        too_old = segment.size > 0 and segment.age_ms(now_ms, timestamp) > self._roll_ms - segment.jitter_ms
         if (
             segment.is_full(size, config.segment_bytes, config.segment_index_bytes)
             or too_old

@@ -11,6 +11,7 @@ from broker.config import KafkaConfig, LogConfig
 from broker.host import Host, LogDirFailed
 from broker.host.files import Lock
 from broker.storage import directory_names
+from broker.storage.cleaner import Cleaner
 from broker.storage.housekeeping import Housekeeping
 from broker.storage.loading import CLEAN_SHUTDOWN, load_dir
 from broker.storage.log import Log
@@ -53,6 +54,7 @@ class LogDirs:
         self._tell_dir_failed = on_dir_failed
         self._tell_fatal = on_fatal
         self.housekeeping = Housekeeping(self, host, config)
+        self.cleaner = Cleaner(self, host, config)
         self._open_files = OpenFiles(OPEN_SEGMENTS)
         self._dirs = {path: self._log_dir(path) for path in config.log_dirs}
         self._metas: dict[str, MetaProperties] = {}
@@ -64,7 +66,7 @@ class LogDirs:
     def _log_dir(self, path: str) -> LogDir:
         made = LogDir(path, self._host.files, self._host.dice, self._open_files)
         made.on_failed = self._dir_failed
-        made.on_truncated = self.housekeeping.flush_soon
+        made.on_truncated = self._truncated
         made.checkpoint_recovery = self.housekeeping.checkpoint_recovery
         made.request_flush = self.housekeeping.flush_soon
         made.remove_later = self.housekeeping.remove_later
@@ -144,12 +146,17 @@ class LogDirs:
                 if other is not None:
                     raise ValueError(f"partition {log.topic}-{log.partition} is in {other.log_dir} and {log.log_dir}")
                 self._logs[log.topic, log.partition] = log
+            try:
+                self.cleaner.load(log_dir.path)
+            except OSError as error:
+                self._offline_at_start(log_dir, error)
         self._check_some_live()
         logger.info("log dirs: %d logs loaded from %s", len(self._logs), ", ".join(self.live_dirs))
 
     def start(self) -> None:
-        """Begin retention, flush, checkpoints and removal of deleted files."""
+        """Begin retention, compaction, flush, checkpoints and removal of deleted files."""
         self.housekeeping.start()
+        self.cleaner.start()
 
     def _offline_at_start(self, log_dir: LogDir, error: OSError) -> None:
         log_dir.is_offline = True
@@ -216,6 +223,7 @@ class LogDirs:
         if log is None:
             return
         name = directory_names.deleted_name(topic, partition, self._host.dice.uuid().hex)
+        self.cleaner.forget(log)
         log.close()
         log.rename(f"{log.log_dir}/{name}")
         self.housekeeping.remove_later([log.directory], log.config.file_delete_delay_ms)
@@ -230,6 +238,10 @@ class LogDirs:
     async def checkpoint_high_watermarks(self) -> None:
         """Write ``replication-offset-checkpoint`` of each live dir now (also done every 5 s)."""
         await self.housekeeping.checkpoint_high_watermarks()
+
+    def _truncated(self, log: Log) -> None:
+        self.housekeeping.flush_soon(log)
+        self.cleaner.truncated(log)
 
     # --- failure
 
@@ -265,6 +277,7 @@ class LogDirs:
 
     async def stop(self) -> None:
         """Clean shutdown: flush, snapshots, checkpoints, then the clean mark in each live dir; locks released last."""
+        await self.cleaner.stop()
         await self.housekeeping.stop()
         waiting = list(self._logs.values())
         for start in range(0, len(waiting), SYNCS_AT_ONCE):

@@ -55,6 +55,10 @@ class Positions:
         """Another segment is active; hints stay good."""
         self._ends = self._positions = None
 
+    def moved(self) -> None:
+        """Bytes of closed segments moved; the active one's are where they were."""
+        self._hints = None
+
     def forget(self) -> None:
         """Bytes moved or went."""
         self._ends = self._positions = self._hints = None

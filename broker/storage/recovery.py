@@ -126,15 +126,15 @@ def _without_leftovers(log: Log, names: list[str]) -> list[str]:
     """Finish or undo what a crash interrupted: deletion, cleaning, swapping; the names that are left."""
     files, directory = log.dir.files, log.directory
     cleaned = [_base(name) for name in names if name.endswith(CLEANED)]
+    swaps = [name for name in names if name.endswith(SWAP)]
+    for name in [name for name in swaps if cleaned and _base(name) >= min(cleaned)]:
+        files.unlink(f"{directory}/{name}")  # before the cleaned ones, without which it would look complete
+        swaps.remove(name)
     for name in [name for name in names if name.endswith((DELETED, CLEANED, ".tmp"))]:
         files.unlink(f"{directory}/{name}")
         names = [each for each in names if each != name]
-    swaps = [name for name in names if name.endswith(SWAP)]
     if not swaps:
-        return names
-    for name in [name for name in swaps if cleaned and _base(name) >= min(cleaned)]:
-        files.unlink(f"{directory}/{name}")
-        swaps.remove(name)
+        return [name for name in names if not name.endswith(SWAP)]
     _complete_swaps(log, swaps, names)
     return files.listdir(directory)
 
@@ -225,12 +225,16 @@ def _end_after_clean_stop(log: Log, names: list[str]) -> Iterator[None]:
 
 
 def _looks_sound(log: Log, index: int) -> bool:
-    """Whether a segment's indexes end as they should, its batches at its end, and the next segment begins there."""
+    """Whether a segment's indexes end as they should, its batches at its end, and the next segment begins there.
+
+    In a compacted log it may begin later.
+    """
     segment = log.segments[index]
     try:
         segment.index.check()
         segment.times.check()
-        return _walk_to_end(segment) == log.segments[index + 1].base
+        end, following = _walk_to_end(segment), log.segments[index + 1].base
+        return end == following or (log.config.compact and end < following)
     except IndexCorrupt:
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, TypeVar
 
 from broker.host import Host, Timer
@@ -67,6 +67,13 @@ class SimWorkers:
 
     async def compute(self, fn: Callable[..., T], *args: Any) -> T:
         return await self.wait(fn, *args)
+
+    async def steps(self, fn: Callable[..., Iterator[T]], *args: Any) -> AsyncGenerator[T, None]:
+        self.process.tick()
+        for value in fn(*args):
+            await asyncio.sleep(0.0002)
+            self.process.tick()
+            yield value
 
     def close(self) -> None:
         """Nothing runs outside of the loop."""
