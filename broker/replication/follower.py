@@ -27,6 +27,8 @@ from broker.wire.errors import ErrorCode
 
 UNDEFINED_EPOCH = -1
 UNDEFINED_OFFSET = -1
+FIRST_DELAY = 64
+"""The part of the longest delay that the first one is."""
 
 
 class Phase(Enum):
@@ -172,7 +174,7 @@ class Follower:
 
         The first delays are short, since a new leader often hears of it a moment after its followers.
         """
-        self.delayed_until = now + min(self.backoff, self.backoff * 2**self.refusals / 16)
+        self.delayed_until = now + min(self.backoff, self.backoff * 2**self.refusals / FIRST_DELAY)
         self.refusals += 1
 
     def fail(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from broker.cluster.ibp import Ibp
 from broker.cluster.metadata_cache import MetadataCache
 from broker.config import KafkaConfig, LogConfig
 from broker.host import Host
+from broker.replication.expected import ExpectedFollowers
 from broker.replication.fetch_sessions import FetchSession, FetchSessions, Reader
 from broker.replication.fetchers import Fetchers
 from broker.replication.hosted import HostedPartition
@@ -95,6 +96,7 @@ class Replicas:
         self._hosted: dict[tuple[str, int], HostedPartition] = {}
         self._names: dict[UUID, str] = {}  # LeaderAndIsr comes before UpdateMetadata, and followers fetch at once
         self._offline: set[tuple[str, int]] = set()
+        self._expected = ExpectedFollowers()
         self._reads = Reads(host.clock, self._resolve, self.perform)
         self._shrinking: asyncio.Task[None] | None = None
         self._monotonic = host.clock.monotonic
@@ -173,7 +175,18 @@ class Replicas:
 
     def fetch(self, session: FetchSession, full: bool, limits: FetchLimits) -> list[PartitionRead] | ParkedFetch:
         """Read what a session asks for, or park it until there is enough."""
+        if session.replica_id >= 0:
+            wait = self._expected.wait_of(session.replica_id, limits.max_wait, self._monotonic())
+            limits = limits._replace(max_wait=wait)
         return self._reads.fetch(session, full, limits)
+
+    def expect_followers(self, led: Iterable[HostedPartition]) -> None:
+        """This broker has come to lead these: their followers shall not be kept waiting here for others."""
+        replicas = dict.fromkeys(replica for hosted in led for replica in hosted.partition.replicas)
+        self._expected.expect(replicas, self._monotonic())
+        for session in list(self.sessions):
+            if session.parked is not None and session.replica_id in replicas:
+                session.parked.finish()
 
     def _resolve(self, reader: Reader) -> HostedPartition:
         """The partition that a fetch may read here. Raises KafkaError; registers the reader for news."""

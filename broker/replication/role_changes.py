@@ -83,6 +83,7 @@ class RoleChanges:
         leaders = self._each(leading, errors, self._lead)
         followers = self._each(following, errors, self._follow)
         self.replicas.fetchers.end_idle()
+        self.replicas.expect_followers(leaders)
         self.on_roles_changed(leaders, followers)
         return errors
 

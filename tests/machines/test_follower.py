@@ -108,8 +108,8 @@ def test_other_errors_make_the_follower_wait_and_ask_the_same_again(error: Error
     machine.begin(1, 0)
     asked = machine.question()
     machine.refused(error, 10.0)
-    assert not machine.is_ready(10.05)
-    assert machine.is_ready(10.0625)
+    assert not machine.is_ready(10.01)
+    assert machine.is_ready(10.0157)
     assert machine.question() == asked
     for _ in range(9):
         machine.refused(error, 20.0)
