@@ -31,6 +31,7 @@ NOUNS: dict[str, Noun] = {
     "status": Noun("kops.commands.local", "Clusters and servers on this machine.", (), "status_app"),
     "down": Noun("kops.commands.local", "Stop a cluster of this machine.", (), "down_app"),
     "tui": Noun("kops.commands.tui", "The dashboard: full-screen, live."),
+    "drill": Noun("kops.commands.drill", "Cause a failover and measure it: write gap, what was lost."),
     "quickstart": Noun("kops.commands.quickstart", "The main job from start to failover, each step checked."),
     "topic": Noun("kops.commands.topic", "Topics: list, describe, create, alter, delete.", ("topics",)),
     "partition": Noun("kops.commands.partition", "Partitions: leaders, ISR, offsets, live.", ("partitions",)),

@@ -119,7 +119,8 @@ class KopsScreen(Screen[None]):
         """Closes the filter, clears it, goes back; never quits."""
         grid, field = self.grid, self.query_one("#filter", Input)
         if field.display:
-            field.value = ""
+            if grid is not None:
+                grid.filter("")
             self._close_filter()
         elif grid is not None and (grid.needle or grid.marked):
             grid.marked.clear()
