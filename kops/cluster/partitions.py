@@ -3,9 +3,13 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kops.cluster.metadata import NO_LEADER, Partition, Snapshot, Topic, snapshot
 from kops.session import Session
+
+if TYPE_CHECKING:
+    from queue import SimpleQueue
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +96,20 @@ def _ids(ids: Sequence[int]) -> str:
 def watch_polled(
     session: Session, names: Sequence[str] | None, interval: float, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Change]:
-    """Changes seen by asking every ``interval`` seconds, from any broker that answers, until ``stop``."""
+    """Changes from now on, seen by asking every ``interval`` seconds any broker that answers, until ``stop``."""
+    return _polled(session, names, interval, stop, _by_name(snapshot(session, names)))
+
+
+def _polled(
+    session: Session,
+    names: Sequence[str] | None,
+    interval: float,
+    stop: Callable[[], bool],
+    before: Mapping[str, Partition],
+) -> Iterator[Change]:
     from kafka.errors import KafkaError
 
     resolution = int(interval * 1000)
-    before = _by_name(snapshot(session, names))
     while not stop():
         time.sleep(interval)
         try:
@@ -115,8 +128,8 @@ def _by_name(seen: Snapshot) -> dict[str, Partition]:
 def watch_zookeeper(
     session: Session, names: Sequence[str] | None, stop: Callable[[], bool] = lambda: False
 ) -> Iterator[Change]:
-    """Changes as ZooKeeper pushes them (watches on every partition's state znode), until ``stop``."""
-    from queue import Empty, SimpleQueue
+    """Changes from now on as ZooKeeper pushes them (watches on every partition's state znode), until ``stop``."""
+    from queue import SimpleQueue
 
     from kops.cluster import legacy
 
@@ -126,14 +139,27 @@ def watch_zookeeper(
     def ring(_event: object) -> None:
         woken.put(None)
 
-    before = _named(legacy.topics(client, names, watch=ring))
+    def look() -> dict[str, Partition]:
+        return _named(legacy.topics(client, names, watch=ring))
+
+    return _pushed(look, woken, stop, look())
+
+
+def _pushed(
+    look: Callable[[], dict[str, Partition]],
+    woken: "SimpleQueue[None]",
+    stop: Callable[[], bool],
+    before: Mapping[str, Partition],
+) -> Iterator[Change]:
+    from queue import Empty
+
     while not stop():
         try:
             woken.get(timeout=0.2)
         except Empty:
             continue
         # Reading sets the watches again first, so that a change in between is either read now or rings again.
-        after = _named(legacy.topics(client, names, watch=ring))
+        after = look()
         yield from changes(before, after, time.time_ns() // 1_000_000, 0)
         before = after
 

@@ -38,21 +38,24 @@ def watch(
     run: Run,
     topic_name: Names = None,
     topic: TopicOption = None,
-    interval: Annotated[float, typer.Option("--interval", help="Seconds between two looks, when polled.")] = 1.0,
+    interval: Annotated[
+        float | None, typer.Option("--interval", help="Ask the brokers so often instead, in seconds.")
+    ] = None,
     max_changes: Annotated[int | None, typer.Option("--max-changes", help="Stop after so many.")] = None,
 ) -> None:
     """Watch leaders and ISR: each change when it happens, pushed by ZooKeeper where one is known, else polled."""
-    if interval <= 0:
+    if interval is not None and interval <= 0:
         raise BadUsage("--interval must be more than 0", "For example --interval 0.5.")
     wanted = [*(topic_name or []), *(topic or [])] or None
     if wanted:
         topics.select(run.session, wanted, None)
-    if run.context.zookeeper:
-        run.out.say(f"watching through ZooKeeper {run.context.zookeeper}: changes are pushed (ctrl-c ends)")
+    if run.context.zookeeper and interval is None:
         changes = partitions.watch_zookeeper(run.session, wanted)
+        run.out.say(f"watching through ZooKeeper {run.context.zookeeper}: changes are pushed (ctrl-c ends)")
     else:
-        run.out.say(f"asking the brokers every {interval:g} s: times are exact to ±{interval:g} s (ctrl-c ends)")
-        changes = partitions.watch_polled(run.session, wanted, interval)
+        every = interval or 1.0
+        changes = partitions.watch_polled(run.session, wanted, every)
+        run.out.say(f"asking the brokers every {every:g} s: times are exact to ±{every:g} s (ctrl-c ends)")
     for count, change in enumerate(changes, start=1):
         _tell(run, change)
         if count == max_changes:

@@ -1,6 +1,8 @@
 """Clusters on this machine, for real: started, killed, paused, started again, stopped, and nothing left."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -131,3 +133,23 @@ def test_two_brokers_of_one_id_are_told_apart_by_cluster_or_file(kops: Kops) -> 
     assert kops("broker", "kill", "1", "-b", "127.0.0.1:1").code == 4
     assert kops("down", "--name", "one", "--wipe", "-y").code == 0
     assert kops("down", "--name", "two", "--wipe", "-y").code == 0
+
+
+@pytest.mark.parametrize("way", ["pushed", "polled"])
+def test_a_watch_tells_when_a_killed_broker_leaves_the_isr(kops: Kops, home: Path, way: str) -> None:
+    assert kops("up", "-n", "2", "-q").code == 0
+    assert kops("topic", "create", "seen", "-p", "1", "-r", "2").code == 0
+    asked = ["--interval", "0.2"] if way == "polled" else []
+    words = [sys.executable, "-m", "kops", "partition", "watch", "seen", "-o", "ndjson", "--max-changes", "2", *asked]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stderr is not None
+        said = watching.stderr.readline()
+        leader = json.loads(kops("topic", "describe", "seen", "-o", "json").out)["items"][0]["partitions"][0]["leader"]
+        assert kops("broker", "kill", str(leader)).code == 0
+        out, _ = watching.communicate(timeout=40)
+    assert ("pushed" in said) == (way == "pushed")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert {one["what"] for one in told} == {"leader", "isr"}
+    assert {(one["topic"], one["partition"], one["leader"]) for one in told} == {("seen", 0, 3 - leader)}
+    assert {one["resolutionMs"] for one in told} == {0 if way == "pushed" else 200}
+    assert kops("down", "--wipe", "-y").code == 0
