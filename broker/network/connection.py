@@ -1,8 +1,9 @@
 """One client's connection: requests begun and answered in order (org.apache.kafka.common.network.KafkaChannel).
 
 A request is handled in the callback that brought its last byte. One that must wait takes a place in the queue of
-replies; those behind it are begun at once, unless it holds them, and their replies wait for their turn. Reading stops
-while a request holds, while too many wait, and while the client does not read what it asked for.
+replies; those behind it are begun at once, unless it holds them, and their replies wait for their turn. Nothing begins
+while a request holds, while too many wait, and while the client does not read what it asked for: what comes then is
+left in the socket, but for the first read.
 """
 
 from __future__ import annotations
@@ -188,7 +189,8 @@ class Connection(asyncio.BufferedProtocol):
         self.pump()
 
     def _read_or_wait(self) -> None:
-        reading = self._may_begin()
+        """Read on until something waits that may not begin: most held connections are quiet, and seldom paused."""
+        reading = self._may_begin() or not self.frames.untaken
         if reading == self._reading or self._transport is None or self._closing:
             return
         self._reading = reading

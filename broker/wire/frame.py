@@ -100,6 +100,11 @@ class FrameBuffer:
         self._start = stop = start + 4 + size
         return memoryview(self._buffer)[start + 4 : stop]
 
+    @property
+    def untaken(self) -> int:
+        """Bytes that arrived and were not taken."""
+        return self._end - self._start
+
     def shrink(self) -> None:
         """Give memory back while nothing is under way."""
         if self._start == self._end and len(self._buffer) > _LEAST:
