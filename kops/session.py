@@ -72,6 +72,9 @@ class Session:
         opened: list[Any] = []
 
         def remembered(**settings: Any) -> Any:
+            # A paused broker is still connected to by its kernel, and then says nothing: that, too, has a limit.
+            settings["socket_connection_setup_timeout_ms"] = min(milliseconds, 10_000)
+            settings["socket_connection_setup_timeout_max_ms"] = min(milliseconds, 30_000)
             opened.append(KafkaNetClient(**settings))
             return opened[0]
 

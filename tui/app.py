@@ -136,6 +136,8 @@ class KopsApp(App[Context]):
     def action_leave_or_quit(self) -> None:
         if len(self.screen_stack) > 2:
             self.pop_screen()
+        elif self.feed.drilling:
+            self.say("a drill is under way: it ends by itself, and brings the broker back", bad=True)
         else:
             self.exit()
 
@@ -153,7 +155,7 @@ class KopsApp(App[Context]):
             near = nearest(line.split()[0], COMMANDS)
             self.say(f"there is no command '{line}'" + (f": did you mean {near}?" if near else ""), bad=True)
         elif name == "quit":
-            self.exit()
+            self.action_leave_or_quit()
         elif name == "help":
             self.action_help()
         elif name == "ctx":

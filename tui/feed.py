@@ -14,13 +14,16 @@ from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 from kops.cluster import metadata, replicas
+from kops.cluster.drills import Drill, Moment, Report
 from kops.cluster.metadata import Broker, Partition, Snapshot
+from kops.cluster.probe import Tally
 from kops.cluster.records import Record
 from kops.cluster.watching import Connected, Controlled, Fact, Listed, Registered, StateOf, Watching, wall_ms
 from kops.contexts import Context
 from kops.errors import KopsError, Refused, translate
 from kops.local import processes, servers, state
 from kops.local.state import BROKER, Server
+from kops.operations import drill
 from kops.session import Session, open_zookeeper
 from tui.history import Event, History
 from tui.rates import Rates
@@ -50,6 +53,11 @@ class Feed:
         self.watching = "no ZooKeeper is known" if not context.zookeeper else "connecting"
         """``pushed``, or why nothing is pushed."""
         self.changed: Callable[[], None] = lambda: None
+        self.drilling = False
+        self.report: Report | None = None
+        """Of the last drill."""
+        self.tally: Tally | None = None
+        """Of the drill that is under way."""
         self.needs: Collection[str] = ()
         self._seen_at = 0.0
         self._session = Session(context, TIMEOUT, client_id="kops-tui")
@@ -147,6 +155,37 @@ class Feed:
                 if known is None:
                     raise
                 raise known from error
+
+    # drills
+
+    async def plan_drill(self, wanted: Drill) -> drill.Plan:
+        """Whom it would harm, and how. Raises KopsError."""
+        return await self.ask(drill.plan, wanted)
+
+    async def drill(self, chosen: drill.Plan) -> Report:
+        """Do it; its moments become events of the timeline. Raises KopsError."""
+        loop = asyncio.get_running_loop()
+        self.drilling, self.report, self.tally = True, None, None
+
+        def tell(moment: Moment) -> None:
+            loop.call_soon_threadsafe(self._drilled, moment, wall_ms())
+
+        def watch(tally: Tally) -> None:
+            self.tally = tally
+
+        try:
+            self.report = await self.work(lambda: drill.run(self.context, chosen, tell, watch))
+            return self.report
+        finally:
+            self.drilling = False
+            self.changed()
+
+    def _drilled(self, moment: Moment, at: int) -> None:
+        """What the feed does not see for itself: signals and what the probe met. The first one starts the clock."""
+        if moment.source in ("here", "probe"):
+            first = moment.ms < 5 and moment.source == "here"
+            self.history.note(Event(at, "trigger" if first else "drill", "drill", moment.what))
+            self.changed()
 
     # looking
 

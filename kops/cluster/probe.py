@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
-from kops.cluster.metadata import NO_LEADER, snapshot
+from kops.cluster.metadata import NO_LEADER, Snapshot, snapshot
 from kops.cluster.records import EARLIEST, ConsumeOptions, Record, consume
 from kops.cluster.watching import wall_ms
 from kops.contexts import Context
@@ -105,6 +105,7 @@ class Probe:
         self._thread = threading.Thread(target=self._write_all, name="kops-probe", daemon=True)
         self._session = Session(context, REQUEST_SECONDS, client_id="kops-probe")
         self._leader = NO_LEADER
+        self._brokers: list[int] = []
         self._producer = (-1, -1)
         self._sequence = 0
 
@@ -202,9 +203,22 @@ class Probe:
             return  # nobody answers at this moment: the next attempt asks again
 
     def _find_leader(self) -> None:
-        topic = snapshot(self._session, [self.topic]).topic(self.topic)
+        """Asked of another broker than the leader that just failed: a paused one would hold up the answer."""
+        seen = self._ask([broker for broker in self._brokers if broker != self._leader])
+        topic = seen.topic(self.topic)
         found = [one for one in topic.partitions if one.index == self.partition] if topic else []
         self._leader = found[0].leader if found else NO_LEADER
+        self._brokers = [broker.id for broker in seen.brokers]
+
+    def _ask(self, others: Sequence[int]) -> Snapshot:
+        from kafka.errors import KafkaError
+
+        for broker in others:
+            try:
+                return snapshot(self._session, [self.topic], broker)
+            except KafkaError:
+                continue  # it may be away as well
+        return snapshot(self._session, [self.topic])
 
     def _begin_producer(self) -> None:
         from kafka.protocol.producer import InitProducerIdRequest

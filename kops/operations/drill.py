@@ -14,7 +14,7 @@ from itertools import pairwise
 from kops.cluster import topics
 from kops.cluster.drills import Drill, Moment, Report
 from kops.cluster.metadata import Partition, Snapshot, snapshot, topics_of, wait_until
-from kops.cluster.probe import Acknowledged, Probe
+from kops.cluster.probe import REQUEST_SECONDS, Acknowledged, Probe, Tally
 from kops.cluster.topics import NewTopic
 from kops.cluster.watching import Controlled, Fact, Registered, StateOf, Watching, wall_ms
 from kops.contexts import Context
@@ -55,6 +55,7 @@ class Plan:
         ]
         if drill.topic is None:
             lines.append(f"that topic has {self.replicas} replicas, the first on broker {self.victim.id}")
+        lines.append(f"an answer that takes longer than {REQUEST_SECONDS:g} s counts as a failed write")
         lines.append("then the broker is brought back" if drill.restore else "the broker stays away")
         return lines
 
@@ -85,15 +86,16 @@ def plan(session: Session, drill: Drill) -> Plan:
     return Plan(drill, victim, seen.controller == victim.id, partition, min(3, len(seen.brokers)))
 
 
-def run(context: Context, chosen: Plan, tell: Tell) -> Report:
+def run(context: Context, chosen: Plan, tell: Tell, watch: Callable[[Tally], None] = lambda tally: None) -> Report:
     """Do it all. ``tell`` gets each moment as it happens, from several threads. Raises KopsError, kafka.errors.
 
+    ``watch`` gets the probe's tally once, when it begins to write; it grows while the drill lasts.
     The broker is brought back and the topic removed also when something fails on the way.
     """
     with ExitStack() as stack:
         session = stack.enter_context(Session(context, 15.0))
         topic, index = _topic(session, chosen, stack)
-        stage = _Stage(context, session, chosen, topic, index, tell)
+        stage = _Stage(context, session, chosen, topic, index, tell, watch)
         stack.callback(stage.bring_back_quietly)
         return stage.play()
 
@@ -129,6 +131,7 @@ class _Stage:
     topic: str
     index: int
     tell: Tell
+    watch: Callable[[Tally], None]
     moments: list[Moment] = field(default_factory=list)
     began: float = 0.0
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -155,6 +158,7 @@ class _Stage:
             self._wait("the state of the partition is known", lambda: self.now is not None and bool(self.registered))
             probe.failed, probe.recovered = self._failed, self._recovered
             probe.start()
+            self.watch(probe.tally)
             try:
                 time.sleep(drill.before)
                 self._harm()

@@ -13,6 +13,7 @@ from tui.history import Event
 from tui.rates import Trends
 from tui.screens.base import KopsScreen
 from tui.screens.brokers_menu import BrokersMenu
+from tui.screens.drill_menu import DrillMenu
 from tui.snapshots import LOADING, UNAVAILABLE, View, age, health
 from tui.widgets.grid import Grid
 
@@ -21,10 +22,11 @@ MANY = 500
 LEGEND = "L leader  F in sync  o out of sync  x away  * preferred leader"
 
 
-class IsrScreen(BrokersMenu, KopsScreen):
+class IsrScreen(BrokersMenu, DrillMenu, KopsScreen):
     heading: ClassVar[str] = "isr"
     BINDINGS = [
         Binding("b", "brokers_menu", "kill, pause, start…"),
+        Binding("d", "drill", "drill"),
         Binding("a", "affected", "only affected"),
         Binding("c", "clear", "new timeline"),
     ]
@@ -39,6 +41,7 @@ class IsrScreen(BrokersMenu, KopsScreen):
         yield Static(id="counters")
         yield Grid(id="matrix")
         yield Static(id="timeline")
+        yield Static(id="probe")
 
     def paint(self) -> None:
         view, feed = self.feed.view, self.feed
@@ -57,6 +60,7 @@ class IsrScreen(BrokersMenu, KopsScreen):
         self.query_one("#brokers", Static).update(self._brokers(view, now))
         self.query_one("#counters", Static).update(self._counters(view, affected))
         self.query_one("#timeline", Static).update(self._timeline())
+        self.paint_probe(self.query_one("#probe", Static))
 
     def _brokers(self, view: View, now: int) -> Text:
         line = Text()
@@ -131,6 +135,10 @@ class IsrScreen(BrokersMenu, KopsScreen):
         self.feed.history.trigger = None
         self.feed.history.events.clear()
         self.repaint()
+
+    def drill_target(self) -> str:
+        """The leader of the selected partition."""
+        return next((str(broker) for broker in self.preferred_brokers()), "leader")
 
     def preferred_brokers(self) -> list[int]:
         """The leader of the selected partition first: it is what one wants to harm."""
