@@ -1,6 +1,8 @@
 """A command line that runs in this process, with contexts and state of its own, on a cluster made of plain data."""
 
-from collections.abc import Callable
+import gc
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -116,14 +118,20 @@ _TOPICS = [
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Contexts and state of its own, and no wish from the environment of whoever runs the tests."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Contexts and state of its own, and no wish from the environment of whoever runs the tests.
+
+    Afterwards the sockets of refused connections, which kafka-python leaves to the garbage collector, are collected.
+    """
     for name in ("KOPS_CONTEXT", "KOPS_BOOTSTRAP_SERVERS", "KOPS_ZOOKEEPER", "KOPS_OUTPUT", "KOPS_CONFIG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    yield tmp_path
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
