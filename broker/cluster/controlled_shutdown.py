@@ -45,10 +45,17 @@ class ControlledShutdown:
                 log.info("controlled shutdown succeeded")
                 return True
             log.warning("controlled shutdown, try %d of %d: %s", attempt, tries, failure)
+            if self._is_last():
+                log.warning("no other broker is left to lead: going on without handing leadership over")
+                return False
             if attempt < tries:
                 await self._clock.sleep(self._config.controlled_shutdown_retry_backoff_ms / 1000)
         log.warning("proceeding to do an unclean shutdown as all the controlled shutdown attempts failed")
         return False
+
+    def _is_last(self) -> bool:
+        """Waiting for somebody to take over, as Kafka does, would only hold up the stop of a whole cluster."""
+        return [broker.broker_id for broker in self._metadata.brokers()] == [self._config.broker_id]
 
     async def _try(self, broker_epoch: int) -> str | None:
         """None when it succeeded, else why not."""

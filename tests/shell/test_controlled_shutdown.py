@@ -97,3 +97,14 @@ async def test_without_a_controller_it_gives_up_after_its_tries() -> None:
     )
     assert await shutdown.perform(77) is False
     assert clock.slept == [5.0]
+
+
+async def test_the_last_broker_of_a_cluster_does_not_wait_for_somebody_to_take_over() -> None:
+    cache, clock = MetadataCache(), Sleeps()
+    end = UpdateMetadataEndpoint(port=1, host="h", listener="PLAINTEXT", security_protocol=0)
+    cache.update(UpdateMetadataRequest(controller_id=1, live_brokers=[UpdateMetadataBroker(id=1, endpoints=[end])]))
+    shutdown = ControlledShutdown(
+        KafkaConfig.of(1), cast(Clock, clock), cast(Peers, FakePeers([LEADING])), Ibp.of("3.9"), cache, lambda: 1
+    )
+    assert await shutdown.perform(77) is False
+    assert clock.slept == []
