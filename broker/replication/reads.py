@@ -168,10 +168,15 @@ class ParkedFetch:
         session.parked = self
 
     def look(self) -> None:
-        """Answer if there is enough now."""
+        """Answer if there is enough now; where any byte is enough, reading tells."""
         if self._timer is None:
             return
         limits, total = self._limits, 0
+        if limits.min_bytes <= 1:
+            found = self._reads.read(self._session, self._full, limits, first=False)
+            if any(read.records or _answers_at_once(read) for read in found):
+                self._answer(found)
+            return
         for reader in list(self._session.news):
             available = self._reads.available(reader, limits)
             total += available
@@ -181,10 +186,11 @@ class ParkedFetch:
 
     def finish(self) -> None:
         """Answer with what there is."""
-        if self._timer is None:
-            return
+        if self._timer is not None:
+            self._answer(self._reads.read(self._session, self._full, self._limits, first=False))
+
+    def _answer(self, found: list[PartitionRead]) -> None:
         self.drop()
-        found = self._reads.read(self._session, self._full, self._limits, first=False)
         if self.on_done is not None:
             self.on_done(found)
 
