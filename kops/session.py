@@ -116,6 +116,8 @@ class Session:
                     under_way[broker] = self.admin._manager.send(request, node_id=broker)
                 except KafkaError as error:
                     under_way[broker] = error
+                    # The client may not have heard of it yet: one that was away is forgotten, and asked for by nobody.
+                    self.admin._manager.cluster.request_update()
             for broker, future in under_way.items():
                 try:
                     under_way[broker] = future if isinstance(future, KafkaError) else await future

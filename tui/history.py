@@ -5,7 +5,7 @@ Pure: views go in, events come out. Times are wall milliseconds; ``resolution_ms
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kops.cluster.metadata import Partition
@@ -14,6 +14,7 @@ from tui.snapshots import Process, View
 HIGHLIGHT_MS = 4000
 QUIET_MS = 30_000
 KEPT = 5000
+TOGETHER_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,9 @@ class History:
     def timeline(self, limit: int) -> list[Event]:
         """The last events since the trigger, the trigger itself first; without one, the last events."""
         if self.trigger is None:
-            return list(self.events)[-limit:]
+            return condensed(self.events)[-limit:]
         since = [event for event in self.events if event.at >= self.trigger.at and event is not self.trigger]
-        return [self.trigger, *since[-(limit - 1) :]] if limit > 1 else [self.trigger]
+        return [self.trigger, *condensed(since)[-(limit - 1) :]] if limit > 1 else [self.trigger]
 
     def was(self, name: str, column: str, now: int) -> str | None:
         """What a cell showed before, while its change is fresh."""
@@ -154,6 +155,28 @@ class History:
             self.isr_changes += 1
             self.changed[name, "isr"] = Changed(view.at, ids(old.isr))
             yield self._event(view, "isr", name, f"ISR {ids(old.isr)} → {ids(new.isr)}")
+
+
+def condensed(events: Iterable[Event]) -> list[Event]:
+    """In the order of their times; what happened to several partitions at once in one line."""
+    found: list[tuple[Event, int]] = []
+    for event in sorted(events, key=lambda one: one.at):
+        alike = (
+            index
+            for index in range(len(found) - 1, max(-1, len(found) - 5), -1)
+            if event.kind in ("leader", "epoch", "isr", "topic")
+            and found[index][0].kind == event.kind
+            and event.at - found[index][0].at <= TOGETHER_MS
+        )
+        index = next(alike, None)
+        if index is None:
+            found.append((event, 1))
+        else:
+            found[index] = found[index][0], found[index][1] + 1
+    return [
+        event if more == 1 else replace(event, text=f"{event.text}   and {more - 1} more partitions")
+        for event, more in found
+    ]
 
 
 def letter(partition: Partition, broker: int, present: frozenset[int]) -> str:

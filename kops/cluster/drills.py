@@ -61,6 +61,8 @@ class Report:
     isr_ms: float | None
     whole_ms: float | None
     comparison: Comparison
+    not_whole: tuple[str, ...] = ()
+    """Partitions of the whole cluster that are not ``ok`` at the end, though they were at the beginning."""
 
     @property
     def lost(self) -> int:
@@ -68,9 +70,9 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """One word: ``lost``, ``disordered`` (records twice or out of order), ``ok``."""
+        """One word: ``lost``, ``disordered`` (records twice or out of order), ``not whole``, ``ok``."""
         if self.lost:
             return "lost"
         if self.comparison.duplicated or self.comparison.out_of_order:
             return "disordered"
-        return "ok"
+        return "not whole" if self.not_whole else "ok"

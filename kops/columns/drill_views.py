@@ -48,6 +48,7 @@ DRILLS: View[Report] = View(
         "duplicated": list(one.comparison.duplicated),
         "outOfOrder": list(one.comparison.out_of_order),
         "storedUnacknowledged": one.comparison.unasked,
+        "notWhole": list(one.not_whole),
         "errors": dict(one.errors),
         "timeline": [{"ms": moment.ms, "what": moment.what, "source": moment.source} for moment in one.timeline],
     },

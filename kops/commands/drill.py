@@ -81,6 +81,10 @@ def _wanted(
 
 def _complaint(report: Report, max_gap: float | None) -> Unhealthy | None:
     compared = report.comparison
+    if report.verdict == "not whole":
+        return Unhealthy(
+            f"{', '.join(report.not_whole)}: not whole again, though the broker is back", "See `kops partition list`."
+        )
     if report.verdict != "ok":
         return Unhealthy(
             f"{report.lost} acknowledged records were lost, {len(compared.duplicated)} are there twice, "

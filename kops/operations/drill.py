@@ -25,6 +25,7 @@ from kops.session import Session
 
 Tell = Callable[[Moment], None]
 POLL_SECONDS = 0.1
+RECOVERY_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,7 @@ class _Stage:
     def play(self) -> Report:
         drill = self.plan.drill
         wait_until(self.session, self._not_whole, drill.limit)
+        harmed_before = _bad(self.session)
         probe = Probe(self.context, self.topic, self.index, drill.acks, drill.rate)
         with _listening(self):
             self._wait("the state of the partition is known", lambda: self.now is not None and bool(self.registered))
@@ -170,7 +172,16 @@ class _Stage:
                     time.sleep(min(1.0, drill.hold))
             finally:
                 probe.stop()
-        return self._report(probe)
+        return self._report(probe, self._still_harmed(harmed_before) if drill.restore else ())
+
+    def _still_harmed(self, before: list[str]) -> tuple[str, ...]:
+        """Partitions of anybody that did not recover within ``RECOVERY_SECONDS`` of this drill's own."""
+        deadline = time.monotonic() + RECOVERY_SECONDS
+        while still := [name for name in _bad(self.session) if name not in before]:
+            if time.monotonic() > deadline:
+                return tuple(still)
+            time.sleep(POLL_SECONDS)
+        return ()
 
     def _not_whole(self) -> str | None:
         topic = snapshot(self.session, [self.topic]).topic(self.topic)
@@ -297,7 +308,7 @@ class _Stage:
             if set(new.isr) >= set(new.replicas) and self.isr_ms is not None:
                 self.whole_ms = ms
 
-    def _report(self, probe: Probe) -> Report:
+    def _report(self, probe: Probe, not_whole: tuple[str, ...]) -> Report:
         tally, drill = probe.tally, self.plan.drill
         gap, *_ = tally.gap(self.began)
         times = [one.at for one in tally.acknowledged if one.at < self.began]
@@ -318,6 +329,7 @@ class _Stage:
             isr_ms=self.isr_ms,
             whole_ms=self.whole_ms,
             comparison=probe.read_back(),
+            not_whole=not_whole,
         )
 
 
@@ -376,6 +388,11 @@ def _partition(session: Session, drill: Drill) -> Partition:
     if len(found[0].replicas) < 2:
         raise Refused(f"{found[0].name} has one replica: nobody can take over", "Choose another, or leave out --topic.")
     return found[0]
+
+
+def _bad(session: Session) -> list[str]:
+    """Partitions that are not whole now."""
+    return [one.name for one in snapshot(session).partitions if one.state != "ok"]
 
 
 def _id(target: str) -> int:

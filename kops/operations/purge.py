@@ -242,6 +242,9 @@ def _delete(purge: Purge, now: Survey) -> None:
     """Through the controller; ``stuck`` when it waits for a broker that is down."""
     purge.say(f"deleting topic {purge.topic} through the controller")
     known = now.known or Topic(purge.topic)
+    marked = topic_path(now) in now.znodes or mark_path(now) in now.znodes
+    # Read before: a producer may have created it again by the time that the deletion is over.
+    old = topic_znodes.identity(purge.session.zookeeper, purge.topic) if marked else None
     try:
         topics.delete_topic(purge.session, known)
     except NotFound:
@@ -251,11 +254,10 @@ def _delete(purge: Purge, now: Survey) -> None:
             raise
         purge.stuck = True
         purge.say(error.what)
-    if topic_path(now) not in now.znodes and mark_path(now) not in now.znodes:
+    if not marked:
         purge.gone = not purge.stuck
         return
     patience = _STUCK_SECONDS if now.down else purge.session.timeout
-    old = topic_znodes.identity(purge.session.zookeeper, purge.topic)
     purge.stuck = not _until(lambda: not _pending(purge, old), patience)
     purge.gone = not purge.stuck
 

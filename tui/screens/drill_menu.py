@@ -113,6 +113,8 @@ def verdict(report: Report) -> Text:
         ("out of order", len(compared.out_of_order)),
     ):
         text.append(f"{label} {number}   ", "bold white on red" if number else "bold green")
+    if report.not_whole:
+        text.append(f"not whole again: {', '.join(report.not_whole[:3])}   ", "bold red")
     if report.errors:
         text.append(f"errors {_errors(report.errors)}", "yellow")
     return text
