@@ -204,7 +204,7 @@ class Cleaner:
 
     async def _throttle(self, transferred: int, began: float) -> None:
         """log.cleaner.io.max.bytes.per.second, of reading and writing together."""
-        due = began + transferred / self._config.log_cleaner_io_max_bytes_per_second
+        due = began + transferred / max(1.0, self._config.log_cleaner_io_max_bytes_per_second)
         pause = due - self._host.clock.monotonic()
         if pause > 0:
             await self._host.clock.sleep(pause)
