@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-from broker.broker import KafkaServer
+from broker.broker import KafkaServer, StartupFailed
 from broker.cluster.peers import Line, Peers
 from broker.config import KafkaConfig
 from broker.host import Host
@@ -45,6 +45,7 @@ class Cluster:
     # -- processes -----------------------------------------------------------------------------------------------
     def host(self, name: str) -> tuple[Process, Host]:
         process = self.world.process(name)
+        self.network.revive(name)
         disk = self.disks.setdefault(name, Disk(self.world))
         return process, sim_host(process, self.network, disk)
 
@@ -70,13 +71,19 @@ class Cluster:
             listeners=(f"PLAINTEXT://127.0.0.1:{BROKER_PORT + broker_id - 1}",),
             log_dirs=("/kafka-logs",),
             zookeeper_connect=f"127.0.0.1:{ZOOKEEPER_PORT}",
-            zookeeper_session_timeout_ms=SESSION_MS,
-            **self.settings,
+            **{"zookeeper_session_timeout_ms": SESSION_MS, **self.settings},
         )
 
+        def halt(reason: str) -> None:
+            self.halted.append(f"{self.world.now:.3f} {process.name}: {reason}")
+            process.kill()
+
         async def run() -> None:
-            server = self.servers[broker_id] = KafkaServer(host, config, self.halted.append)
-            await server.start()
+            server = self.servers[broker_id] = KafkaServer(host, config, halt)
+            try:
+                await server.start()
+            except StartupFailed as failed:
+                halt(f"{failed.what} {failed.todo}")
 
         process.spawn(run(), "start")
 
@@ -85,6 +92,13 @@ class Cluster:
 
     def kill(self, broker_id: int) -> None:
         self.process(broker_id).kill()
+
+    def lose_power(self, name: str) -> None:
+        """The machine of this process goes off; what its disk had not synced is lost, by the seed."""
+        process = self.world.processes[name]
+        if not process.dead:
+            process.kill(power=True)
+            self.disks[name].lose_power()
 
     def cut_off(self, broker_id: int, *, clients_too: bool = True) -> None:
         """Nothing goes between this broker and the others and ZooKeeper (nor, usually, between it and clients)."""

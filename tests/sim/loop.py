@@ -80,6 +80,8 @@ class ProcLoop(asyncio.AbstractEventLoop):
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self.process.dead or isinstance(context.get("exception"), Killed):
+            return
         self.process.world.errors.append(f"{self.process.name}: {context.get('message')}: {context.get('exception')!r}")
 
     def get_debug(self) -> bool:

@@ -25,7 +25,9 @@ class Network:
         self.low, self.high = low, high
         self.listeners: dict[int, SimListener] = {}
         self.connections: list[tuple[SimTransport, SimTransport]] = []
+        self.fragments = 0.02
         self._cuts: dict[tuple[str, str], bool] = {}
+        self._dark: dict[int, str] = {}
         self._next_port = 20_000
 
     def delay(self) -> float:
@@ -49,18 +51,51 @@ class Network:
     def heal(self) -> None:
         """Undo every cut; what was held arrives."""
         self._cuts.clear()
-        for pair in self.connections:
+        self._push_all()
+
+    def join(self, one: str, other: str) -> None:
+        """Undo the cuts between these two."""
+        self._cuts.pop((one, other), None)
+        self._cuts.pop((other, one), None)
+        self._push_all()
+
+    def _push_all(self) -> None:
+        for pair in list(self.connections):
             for side in pair:
                 side.push()
+
+    def reset(self, pair: tuple[SimTransport, SimTransport]) -> None:
+        """Both ends learn that the connection is gone; of what was under way, a part may arrive: half a frame."""
+        for side in pair:
+            side.tear()
+        for side in pair:
+            side.sever()
+
+    def revive(self, name: str) -> None:
+        """A machine without power is on again: it refuses what it does not know, and resets its old connections."""
+        self._dark = {port: owner for port, owner in self._dark.items() if owner != name}
+        for pair in list(self.connections):
+            for side in pair:
+                if side.process.name == name and side.process.dead:
+                    side.process.powerless = False
+                    side.peer.push()
+
+    def is_dark(self, port: int) -> bool:
+        """Whether the machine of this port is without power: nobody answers, not even with a refusal."""
+        return port in self._dark
 
     def free_port(self) -> int:
         self._next_port += 1
         return self._next_port
 
     def forget(self, process: Process) -> None:
-        """The process died: its ports are free, its connections are reset."""
+        """The process died: its ports are free, its connections are reset (without power: nobody hears of it)."""
         for port in [p for p, listener in self.listeners.items() if listener.process is process]:
             del self.listeners[port]
+            if process.powerless:
+                self._dark[port] = process.name
+        if process.powerless:
+            return
         for pair in list(self.connections):
             for side in pair:
                 if side.process is process:
@@ -106,6 +141,9 @@ class SimNet:
         while True:
             await asyncio.sleep(self.network.delay())
             listener = self.network.listeners.get(port)
+            if self.network.is_dark(port):
+                await asyncio.sleep(0.2)
+                continue
             if listener is None:
                 raise ConnectionRefusedError(111, f"nobody listens on port {port}")
             there, here = listener.process.name, self.process.name
@@ -206,6 +244,8 @@ class SimTransport(asyncio.Transport):
         """Send the next chunk on its way, unless one is under way, the road is cut, or the window is full."""
         if self.pushing or not self.outgoing or self.network.is_cut(self.process.name, self.peer.process.name):
             return
+        if self.process.dead:
+            return
         if sum(map(len, self.peer.arrived)) > WINDOW:
             return
         self.pushing = True
@@ -215,6 +255,8 @@ class SimTransport(asyncio.Transport):
         self.pushing = False
         if not self.outgoing or self.network.is_cut(self.process.name, self.peer.process.name):
             return
+        if self.peer.process.powerless:
+            return
         if self.peer.process.dead or self.peer.lost:
             self.outgoing.clear()
             if not self.process.dead and not self.lost:
@@ -222,6 +264,10 @@ class SimTransport(asyncio.Transport):
                 self.process.loop.call_soon(self._connection_lost, ConnectionResetError(104, "reset by peer"))
             return
         chunks = [self.outgoing.popleft() for _ in range(len(self.outgoing))]
+        if len(chunks[-1]) > 1 and self.network.world.random.random() < self.network.fragments:
+            at = self.network.world.random.randrange(1, len(chunks[-1]))
+            self.outgoing.append(chunks[-1][at:])
+            chunks[-1] = chunks[-1][:at]
         for chunk in chunks:
             self.unsent -= len(chunk)
             self.peer.arrived.append(chunk)
@@ -230,6 +276,26 @@ class SimTransport(asyncio.Transport):
             self.process.loop.call_soon(self.protocol.resume_writing)
         if not self.peer.process.dead:
             self.peer.process.loop.call_soon(self.peer._read)
+        self.push()
+
+    def tear(self) -> None:
+        """A part of what is under way still arrives."""
+        data = b"".join(self.outgoing)
+        self.outgoing.clear()
+        part = data[: self.network.world.random.randint(0, len(data))]
+        if part and not self.peer.process.dead and not self.peer.lost:
+            self.peer.arrived.append(part)
+            self.peer.process.loop.call_soon(self.peer._read)
+
+    def sever(self) -> None:
+        """This end learns that the connection was reset, after it has read what arrived."""
+
+        def gone() -> None:
+            self.closing = True
+            self._connection_lost(ConnectionResetError(104, "reset by peer"))
+
+        if not self.process.dead:
+            self.process.loop.call_soon(gone)
 
     def _read(self) -> None:
         protocol = self.protocol

@@ -31,7 +31,10 @@ class Process:
         self.loop = ProcLoop(self)
         self.paused = False
         self.dead = False
+        self.powerless = False
         self.on_death: list[Callable[[], None]] = []
+        self._doors_left = 0
+        self._fate: Callable[[], None] = self.kill
 
     @property
     def runnable(self) -> bool:
@@ -41,6 +44,15 @@ class Process:
         """Every door begins with this: a killed process does nothing more, not even in its ``finally``."""
         if self.dead:
             raise Killed
+        if self._doors_left:
+            self._doors_left -= 1
+            if not self._doors_left:
+                self._fate()
+                raise Killed
+
+    def doom(self, doors: int, fate: Callable[[], None]) -> None:
+        """At its ``doors``-th door call from now, ``fate`` (which must kill this process) comes over it."""
+        self._doors_left, self._fate = doors, fate
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> Any:
         return self.loop.create_task(coroutine, name=f"{self.name}/{name}")
@@ -51,9 +63,14 @@ class Process:
     def resume(self) -> None:
         self.paused = False
 
-    def kill(self) -> None:
-        """kill -9: frozen at its doors and never stepped again; peers see their connections reset."""
-        self.dead = True
+    def kill(self, *, power: bool = False) -> None:
+        """kill -9: frozen at its doors and never stepped again; peers see their connections reset.
+
+        ``power``: the machine is off, so peers hear nothing. What becomes of its disk is the disk's.
+        """
+        if self.dead:
+            return
+        self.dead, self.powerless = True, power
         for callback in self.on_death:
             callback()
 
