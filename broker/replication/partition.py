@@ -286,6 +286,11 @@ class Partition:
             return ()
         return self._propose(Change.SHRINK, tuple(replica for replica in self.isr if replica not in slow))
 
+    def reconsider(self, now: float) -> Effects:
+        """Time has passed, or others are alive now: whoever was about to join the ISR may be waited for no more."""
+        self._must_lead()
+        return self._advance(now)
+
     def _propose_expansion(self, broker_id: int, progress: Progress) -> Effects:
         """In sync: past the high watermark and the start of this epoch, so that it holds what is committed (D.3)."""
         if self.pending is not None or broker_id in self.isr or not self.rules.is_alive(broker_id):

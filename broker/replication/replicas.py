@@ -284,7 +284,7 @@ class Replicas:
             now = self._monotonic()
             for hosted in self.all():
                 if hosted.is_leader:
-                    self.perform(hosted, hosted.partition.shrink(now))
+                    self.perform(hosted, hosted.partition.shrink(now) + hosted.partition.reconsider(now))
 
 
 def _list(isr: tuple[int, ...]) -> str:

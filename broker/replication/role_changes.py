@@ -176,15 +176,22 @@ class RoleChanges:
         return replicas.host_partition(topic, index, log)
 
     def metadata_updated(self, delta: Delta) -> None:
-        """UpdateMetadata came: begin to fetch from leaders that are alive now and were not known to be."""
+        """UpdateMetadata came: begin to fetch from leaders that are alive now and were not known to be.
+
+        Who leads looks again whom to wait for: no fetch, and perhaps no append, comes that would make it look.
+        """
         if delta.removed_topics:
             self.on_topics_removed(delta.removed_topics)
         if not delta.brokers_changed:
             return
+        now = self.replicas.host.clock.monotonic()
         for hosted in self.replicas.all():
             following = hosted.partition.role is Role.FOLLOWER
             if following and not self.replicas.fetchers.follows(hosted.topic, hosted.index):
                 self._fetch(hosted)
+            elif hosted.is_leader:
+                self.replicas.perform(hosted, hosted.partition.reconsider(now))
+                hosted.deletions.release()
 
     # StopReplica
 

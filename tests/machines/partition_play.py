@@ -88,6 +88,8 @@ class Play:
                 return self.partition.follower_fetched(int(broker), int(offset), 0, self.partition.end, self.now)
             case ["shrink"]:
                 return self.partition.shrink(self.now)
+            case ["reconsider"]:
+                return self.partition.reconsider(self.now)
             case ["accept", nth, "version", version]:
                 proposal = self.proposals[int(nth) - 1]
                 epoch = proposal.leader_epoch

@@ -129,6 +129,24 @@ def test_a_refused_proposal_returns_to_the_committed_isr_and_may_be_made_again()
     )
 
 
+def test_who_was_about_to_join_is_waited_for_no_longer_than_it_lives() -> None:
+    Play().perform(
+        """
+        broker 1 leads epoch 1 isr 1 2 from 0     -> epoch 1 begins at 0
+        2 fetches 0
+        3 fetches 0                               -> expand to 1 2 3
+        append to 10
+        2 fetches 10
+        refuse 1                                  # it is shutting down, and has not left yet
+        | hw 0, maximal 1 2, reached 10: waits
+        reconsider
+        3 dies
+        | reached 10: waits
+        reconsider                                -> hw 10
+        """
+    )
+
+
 def test_a_dead_broker_is_not_proposed() -> None:
     Play().perform(
         """
