@@ -35,7 +35,7 @@ from broker.wire.messages.leader_and_isr import (
     LeaderAndIsrTopicError,
 )
 from broker.wire.messages.stop_replica import StopReplicaPartitionError, StopReplicaRequest, StopReplicaResponse
-from broker.wire.messages.update_metadata import UpdateMetadataRequest
+from broker.wire.messages.update_metadata import UpdateMetadataRequest, UpdateMetadataResponse
 from broker.zk import znodes
 from broker.zk.operations import (
     Create,
@@ -460,6 +460,37 @@ def _expires(stage: Stage, broker: str) -> None:
     stage.zk.close_session(stage.actors[int(broker)].session)
 
 
+def _refuses(stage: Stage, broker: str) -> None:
+    stage.controller.events.append(ev.BrokerUnreachable(int(broker), stage.epoch_of(int(broker))))
+
+
+def _refused_before(stage: Stage, broker: str) -> None:
+    """It was observed, and has registered anew since."""
+    stage.controller.events.append(ev.BrokerUnreachable(int(broker), stage.epoch_of(int(broker)) - 1))
+
+
+def _answers(stage: Stage, broker: str, error: str | None) -> None:
+    """To the UpdateMetadata that it was sent last."""
+    request = next(it.request for it in reversed(stage.sent) if it.broker == int(broker))
+    assert isinstance(request, UpdateMetadataRequest)
+    response = UpdateMetadataResponse(error_code=ErrorCode[error] if error else ErrorCode.NONE)
+    stage.controller.events.append(ev.ControlReply(int(broker), request.broker_epoch, request, response))
+
+
+def _finds_the_controller_gone(stage: Stage, brokers: str) -> None:
+    """Each of them by its own observation, before any of them heard of the others'."""
+    for broker in _replicas(brokers.replace(" and ", ",")):
+        actor = stage.actors[broker]
+        assert actor.machine.seen is not None
+        actor.events.append(ev.ControllerUnreachable(actor.machine.seen))
+        actor.events.append(ev.Elect(WALL_MS, actor.session))
+
+
+def _freezes(stage: Stage, broker: str) -> None:
+    """The process is gone; its session is not."""
+    stage.actors[int(broker)].is_paused = True
+
+
 def _asks_to_stop(stage: Stage, broker: str) -> None:
     stage.controller.events.append(ev.ControlledShutdown(1, int(broker), stage.epoch_of(int(broker))))
 
@@ -620,6 +651,11 @@ _VERBS: tuple[tuple[str, Callable[..., None]], ...] = (
     (r"broker (\d+) bounces", _bounces),
     (r"controller (\d+) breaks off and cannot leave", _breaks),
     (r"the session of broker (\d+) expires unnoticed", _expires),
+    (r"broker (\d+) refuses connections", _refuses),
+    (r"broker (\d+) had refused connections in its last life", _refused_before),
+    (r"broker (\d+) answers(?: with (\w+))?", _answers),
+    (r"(?:broker|brokers) ([\d, and]+) (?:finds|find) the controller gone", _finds_the_controller_gone),
+    (r"broker (\d+) is killed and stays registered", _freezes),
     (r"broker (\d+) asks to stop", _asks_to_stop),
     (r"broker (\d+) asks to stop with an old epoch", _asks_to_stop_stale),
     (r"broker (\d+) moves to (\S+)", _moves),

@@ -59,8 +59,10 @@ class Chaos:
             broker = self.random.choice([it for it in BROKERS if it not in self.alive])
             self.alive.append(broker)
             self.happen(f"broker {broker} returns")
-        elif draw < 0.52:
+        elif draw < 0.49:
             self.happen(f"broker {self.random.choice(self.alive)} bounces")
+        elif draw < 0.52:
+            self.suspect(self.random.choice(self.alive))
         elif draw < 0.65:
             self.made += 1
             self.topics.append(f"t{self.made}")
@@ -108,6 +110,15 @@ class Chaos:
         self.happen(f"controller {sleeper} resumes")
         self.alive.append(sleeper)
         self.happen(f"broker {sleeper} bounces")
+
+    def suspect(self, broker: int) -> None:
+        """It refuses connections for a while, and answers again, or not before something else happens to it."""
+        if broker == self.stage.controller.broker:
+            return
+        self.happen(f"broker {broker} refuses connections")
+        suspected = self.stage.controller.machine.context.suspected
+        if broker in suspected and self.random.random() < 0.5:
+            self.happen(f"broker {broker} answers")
 
     def take(self) -> int:
         return self.alive.pop(self.random.randrange(len(self.alive)))
