@@ -17,7 +17,7 @@ LAG_TIME_MAX_MS = 2000
 class Node:
     """A broker: its process, the proxy that others reach it through, and the one through which it reaches ZooKeeper."""
 
-    def __init__(self, broker_id: int, zookeeper_port: int, directory: Path, **settings: str) -> None:
+    def __init__(self, broker_id: int, zookeeper_port: int, directory: Path, *, direct: bool, **settings: str) -> None:
         self.broker_id = broker_id
         self.port = free_port()
         self.inbound = Proxy(self.port)
@@ -26,7 +26,7 @@ class Node:
         given = {
             "broker.id": str(broker_id),
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.inbound.port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port if direct else self.inbound.port}",
             "zookeeper.connect": f"127.0.0.1:{self.to_zookeeper.port}",
             "zookeeper.session.timeout.ms": str(SESSION_TIMEOUT_MS),
             "replica.lag.time.max.ms": str(LAG_TIME_MAX_MS),
@@ -51,7 +51,8 @@ class Node:
 class Cluster:
     """Use as ``async with Cluster(tmp_path, brokers=3) as cluster``: started, and ended whatever happens."""
 
-    def __init__(self, directory: Path, brokers: int = 3, **settings: str) -> None:
+    def __init__(self, directory: Path, brokers: int = 3, *, direct: bool = False, **settings: str) -> None:
+        """``direct``: brokers advertise their own ports, not those of their proxies, which accept for the dead."""
         self.directory = directory
         self.zookeeper_port = free_port()
         zookeeper = {"dataDir": str(directory / "zookeeper"), "clientPort": str(self.zookeeper_port)}
@@ -59,7 +60,8 @@ class Cluster:
         zookeeper["4lw.commands.whitelist"] = "*"
         self.zookeeper = Process("zookeeper", "broker.zookeeper", zookeeper, directory)
         self.nodes = {
-            broker_id: Node(broker_id, self.zookeeper_port, directory, **settings) for broker_id in range(brokers)
+            broker_id: Node(broker_id, self.zookeeper_port, directory, direct=direct, **settings)
+            for broker_id in range(brokers)
         }
         self._talks: list[Talk] = []
 
