@@ -66,7 +66,7 @@ class KopsApp(App[Context]):
         self.feed = feed or Feed(context, interval)
         self.first = first
         self.said: tuple[str, bool] = ("", False)
-        self._painting = False
+        self.painting = False
 
     def on_mount(self) -> None:
         self.feed.changed = self.changed
@@ -81,8 +81,8 @@ class KopsApp(App[Context]):
 
     def changed(self) -> None:
         """Much may happen at once: it is painted once."""
-        if not self._painting:
-            self._painting = True
+        if not self.painting:
+            self.painting = True
             self.post_message(Fresh())
 
     @on(Fresh)
@@ -91,7 +91,7 @@ class KopsApp(App[Context]):
 
     def _paint(self) -> None:
         """Also without anything new: ages grow, and highlights end."""
-        self._painting = False
+        self.painting = False
         screen = next((one for one in reversed(self.screen_stack) if isinstance(one, KopsScreen)), None)
         if screen is not None:
             screen.repaint()

@@ -1,6 +1,7 @@
 """The rows of the ISR screen: one partition each, one letter per broker, worst first. Pure."""
 
 import re
+from functools import lru_cache, partial
 
 from rich.text import Text
 
@@ -71,6 +72,7 @@ def lag_values(view: View, gauges: Gauges) -> dict[str, float]:
     return found
 
 
+@lru_cache(maxsize=65536)
 def natural(name: str) -> tuple[tuple[int, str], ...]:
     """So that orders-2 comes before orders-10."""
     return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
@@ -79,12 +81,34 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
 def _row(
     view: View, gauges: Gauges, history: History, trends: Trends, now: int, partition: Partition, state: str
 ) -> Row:
+    letters = [letter(partition, broker, view.present) for broker in view.everyone]
+    known = trends.of(partition.name)
+    floor = (gauges.min_isr or {}).get(partition.topic, -1)
+    return Row(
+        partition.name,
+        partial(_cells, view, gauges, history, trends, now, partition, state),
+        (
+            natural(partition.name),
+            *letters,
+            partition.leader,
+            partition.leader_epoch,
+            len(partition.isr),
+            floor,
+            known[-1] if known else -1,
+            SEVERITY[state],
+        ),
+        text=f"{partition.name} {state}",
+    )
+
+
+def _cells(
+    view: View, gauges: Gauges, history: History, trends: Trends, now: int, partition: Partition, state: str
+) -> tuple[str | Text, ...]:
     name = partition.name
-    letters = tuple(_letter(view, history, now, partition, broker) for broker in view.everyone)
     floor = LOADING if gauges.min_isr is None else gauges.min_isr.get(partition.topic)
-    cells: tuple[str | Text, ...] = (
+    return (
         name,
-        *letters,
+        *(_letter(view, history, now, partition, broker) for broker in view.everyone),
         _leader(history, now, partition),
         _fresh(str(partition.leader_epoch), history.was(name, "epoch", now)),
         _fresh(ids(partition.isr), history.was(name, "isr", now), show_old=False),
@@ -92,10 +116,6 @@ def _row(
         _lag(gauges, trends, partition),
         Text(state, _STATES[state]),
     )
-    known = trends.of(name)
-    lag = known[-1] if known else -1
-    sorts = (natural(name), *(cell.plain for cell in letters), partition.leader, partition.leader_epoch)
-    return Row(name, cells, (*sorts, len(partition.isr), str(floor), lag, SEVERITY[state]))
 
 
 def _letter(view: View, history: History, now: int, partition: Partition, broker: int) -> Text:

@@ -6,6 +6,7 @@ Three things are never mixed up: not asked yet (``...``), asked and not to be ha
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from kops.cluster.metadata import NO_LEADER, Broker, Partition, Topic
 from kops.local.processes import STOPPED
@@ -33,7 +34,7 @@ class Process:
     memory: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """The cluster at ``at`` (wall milliseconds). ``resolution_ms``: how old a change may be, 0 where it was pushed."""
 
@@ -49,16 +50,16 @@ class View:
     asked: int = -1
     """The broker that answered."""
 
-    @property
+    @cached_property
     def alive(self) -> frozenset[int]:
         return frozenset(broker.id for broker in self.brokers)
 
-    @property
+    @cached_property
     def present(self) -> frozenset[int]:
         """Registered, and not known to have ended: a killed broker stays registered until its session is over."""
         return self.alive - {broker for broker, process in self.processes.items() if process.state == STOPPED}
 
-    @property
+    @cached_property
     def everyone(self) -> tuple[int, ...]:
         """Registered brokers, those that replicas name, and those kops started here, in order."""
         named = {replica for partition in self.partitions.values() for replica in partition.replicas}

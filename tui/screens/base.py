@@ -57,8 +57,8 @@ class KopsScreen(Screen[None]):
 
     def repaint(self) -> None:
         """Show what the feed has now."""
-        if not self.is_mounted:
-            return
+        if not (self.is_mounted and self.is_attached and self.query(Header) and self.query(Footer)):
+            return  # it is not composed yet, or it is being taken away
         self.paint_header()
         self.paint()
         self.paint_line()

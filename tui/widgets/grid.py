@@ -5,7 +5,7 @@ the screen are ever rendered.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from rich.segment import Segment
 from rich.style import Style
@@ -28,16 +28,36 @@ class Heading:
     drop: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """``key`` stays the same over refreshes. ``sorts``: what each column is sorted by, the cells' text when empty."""
+Cells = tuple[str | Text, ...]
 
-    key: str
-    cells: tuple[str | Text, ...]
-    sorts: tuple[object, ...] = field(default=())
+
+class Row:
+    """``key`` stays the same over refreshes. ``sorts``: what each column is sorted by, the cells' text when empty.
+
+    ``cells`` may be a function: it is called when the row is first drawn, which most rows of a long table never are;
+    ``text`` is then what the filter looks at.
+    """
+
+    __slots__ = ("_cells", "_text", "key", "sorts")
+
+    def __init__(
+        self, key: str, cells: Cells | Callable[[], Cells], sorts: tuple[object, ...] = (), text: str | None = None
+    ) -> None:
+        self.key = key
+        self.sorts = sorts
+        self._cells = cells
+        self._text = text
+
+    @property
+    def cells(self) -> Cells:
+        if callable(self._cells):
+            self._cells = self._cells()
+        return self._cells
 
     @property
     def text(self) -> str:
+        if self._text is not None:
+            return self._text
         return " ".join(cell if isinstance(cell, str) else cell.plain for cell in self.cells)
 
 
@@ -280,5 +300,7 @@ def _sort_key(row: Row, column: int) -> tuple[int, float, str]:
     value = row.sorts[column] if column < len(row.sorts) else row.cells[column] if column < len(row.cells) else ""
     if isinstance(value, int | float):
         return 0, float(value), ""
+    if isinstance(value, tuple):  # a name in pieces: see matrix.natural
+        return 1, 0.0, "".join(f"{number:012}" if number >= 0 else word for number, word in value)
     text = value.plain if isinstance(value, Text) else str(value)
     return (0, float(text), "") if text.replace(".", "", 1).isdigit() else (1, 0.0, text)
