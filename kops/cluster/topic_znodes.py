@@ -219,33 +219,55 @@ def remove(
 
 
 def _commit(client: "KazooClient", epoch: tuple[int, int] | None, changes: list[Change], *, reelect: bool) -> list[Any]:
-    from kazoo.exceptions import NoNodeError
 
-    from broker.zk import znodes
-
-    multi = client.transaction()
-    if epoch is not None:
-        multi.check(znodes.CONTROLLER_EPOCH, epoch[1])
+    multi = _guarded(client, epoch)
     for change in changes:
         if change.data is None:
             multi.delete(change.path, change.version)
         else:
             multi.set_data(change.path, change.data, change.version)
     if reelect:
-        with suppress(NoNodeError):  # there is none now: the next one reads what is there
-            multi.delete(znodes.CONTROLLER, client.get(znodes.CONTROLLER)[1].version)
+        _reelect(client, multi)
     return list(multi.commit())
 
 
+def _guarded(client: "KazooClient", epoch: tuple[int, int] | None) -> Any:
+    """A multi that fails when another controller was elected meanwhile."""
+    from broker.zk import znodes
+
+    multi = client.transaction()
+    if epoch is not None:
+        multi.check(znodes.CONTROLLER_EPOCH, epoch[1])
+    return multi
+
+
+def _reelect(client: "KazooClient", multi: Any) -> None:
+    """Have the brokers elect a controller anew, which reads what is there then."""
+    from kazoo.exceptions import NoNodeError
+
+    from broker.zk import znodes
+
+    with suppress(NoNodeError):  # there is none now
+        multi.delete(znodes.CONTROLLER, client.get(znodes.CONTROLLER)[1].version)
+
+
 def put_back(client: "KazooClient", topic: str, replicas: Mapping[int, tuple[int, ...]], topic_id: str | None) -> None:
-    """Write the topic's znode again, so that the controller takes charge of replicas that brokers still hold."""
+    """Write the topic's znode again, for a newly elected controller to take charge of replicas that brokers still hold.
+
+    The controller of now may remember states of partitions whose znodes somebody took away: it would not begin anew.
+    """
     from broker.zk import znodes
 
     content = znodes.TopicZnode(
         {index: znodes.ReplicaAssignment(ids) for index, ids in replicas.items()},
         znodes.uuid_of(topic_id) if topic_id else None,
     )
-    client.create(znodes.topic(topic), content.encode())
+    multi = _guarded(client, controller_epoch(client))
+    multi.create(znodes.topic(topic), content.encode())
+    _reelect(client, multi)
+    for result in multi.commit():
+        if isinstance(result, Exception):
+            raise result
 
 
 def identity(client: "KazooClient", topic: str) -> str | None:

@@ -11,9 +11,10 @@ PURGED: View[Item] = View(
         Column("AREA", lambda item: item.area),
         Column("WHERE", lambda item: item.where),
         Column("OUTCOME", lambda item: item.outcome),
-        Column("BEFORE", lambda item: "; ".join(item.before) or "-"),
-        Column("AFTER", lambda item: "; ".join(item.after) or "-"),
+        Column("HELD", lambda item: len(item.before) or "-"),
+        Column("LEFT", lambda item: "; ".join(item.after) or "-"),
         Column("NOTE", lambda item: item.note or "-"),
+        Column("BEFORE", lambda item: "; ".join(item.before) or "-", wide=True),
     ),
     lambda item: {
         "topic": item.topic,

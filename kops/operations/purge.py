@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kops.cluster import groups, reassignments, topic_acls, topic_use, topic_znodes, topics
-from kops.cluster.metadata import Topic
+from kops.cluster import groups, legacy, reassignments, topic_acls, topic_use, topic_znodes, topics
+from kops.cluster.metadata import NO_LEADER, Topic
 from kops.cluster.topic_use import BrokerRules
 from kops.errors import Failed, KopsError, NotFound, Refused, Unreachable, translate
 from kops.local import data_dirs
@@ -29,7 +29,8 @@ REMOVED, ABSENT, LEFT, OWED, UNSEEN = (
 )
 TO_REMOVE = "to be removed"
 _STUCK_SECONDS = 5.0
-_DELAY_MARGIN = 20.0
+_DELAY_MARGIN = 45.0
+"""Apache's brokers begin to remove such files only 30 s after their start."""
 _STEP = 0.2
 
 Say = Callable[[str], None]
@@ -63,8 +64,13 @@ class Plan:
 
     @property
     def exists(self) -> bool:
-        """Whether the controller is to delete something: a znode, or a topic that brokers know."""
-        return self.found.known is not None or topic_path(self.found) in self.found.znodes
+        """Whether the controller has something to delete: there is a znode, or, unseen, brokers know the topic.
+
+        A topic that brokers know although it has no znode is nothing to the controller.
+        """
+        if self.found.sees_zookeeper:
+            return topic_path(self.found) in self.found.znodes
+        return self.found.known is not None
 
 
 @dataclass(slots=True)
@@ -130,7 +136,7 @@ def described(made: Plan, *, force: bool) -> list[str]:
 
 def check(made: Plan, *, force: bool) -> None:
     """Raises Refused when the topic is in use (unless forced), or when brokers forbid deletion."""
-    if made.exists and made.rules.not_deleting:
+    if (made.exists or made.found.known) and made.rules.not_deleting:
         raise Refused(
             f"topic {made.found.topic} cannot be purged: delete.topic.enable is false on broker "
             f"{_ids(made.rules.not_deleting)}; a mark made in ZooKeeper would change nothing and be taken away",
@@ -211,8 +217,13 @@ def verdict(purge: Purge, items: Sequence[Item]) -> None:
     """Add to ``purge.errors`` what is left although nothing failed."""
     left = [item for item in items if item.outcome == LEFT]
     if left and not purge.errors:
-        told = "; ".join(f"{item.where}: {', '.join(item.after)}" for item in left)
+        told = "; ".join(f"{item.area} of {item.where}: {_some(item.after)}" for item in left)
         purge.errors.append(Failed(f"left of topic {purge.topic}: {told}", _advice(left), subject=purge.topic))
+
+
+def _some(held: Sequence[str]) -> str:
+    """At most three of them."""
+    return ", ".join(held[:3]) + (f" and {len(held) - 3} more" if len(held) > 3 else "")
 
 
 def _advice(left: Sequence[Item]) -> str:
@@ -294,9 +305,7 @@ def _adopt(purge: Purge, now: Survey) -> None:
     known = now.known.partitions if now.known else ()
     count = max([*now.held_partitions, *(partition.index for partition in known)]) + 1
     whole = {index: tuple(now.holders(index) or now.alive[:1]) for index in range(count)}
-    purge.say(
-        f"brokers still hold {purge.topic} though it has no znode: giving it back to the controller, to be deleted"
-    )
+    purge.say(f"brokers still hold {purge.topic} though it has no znode: giving it to a new controller, to be deleted")
     with _told(purge):
         if purge.session.context.zookeeper:
             topic_znodes.put_back(purge.session.zookeeper, purge.topic, whole, _old_id(now))
@@ -308,9 +317,12 @@ def _adopt(purge: Purge, now: Survey) -> None:
 
 
 def _led(purge: Purge) -> bool:
-    """Whether the controller took it up: every broker knows the topic."""
-    seen = survey(purge.session, purge.topic, purge.given)
-    return bool(seen.views) and all(view is not None and view.partitions for view in seen.views.values())
+    """Whether the controller took it up: every partition has a leader in ZooKeeper.
+
+    Marked earlier, the controller would never tell the brokers of it, nor of its end.
+    """
+    (found,) = legacy.topics(purge.session.zookeeper, [purge.topic]) or (Topic(purge.topic),)
+    return bool(found.partitions) and all(partition.leader != NO_LEADER for partition in found.partitions)
 
 
 def _old_id(now: Survey) -> str | None:

@@ -55,6 +55,7 @@ class Survey:
     committed: dict[str, list[Position]] = field(default_factory=dict)
     acls: TopicAcls = field(default_factory=TopicAcls)
     cluster_id: str | None = None
+    sees_zookeeper: bool = True
 
     @property
     def empty(self) -> bool:
@@ -112,6 +113,7 @@ def survey(session: Session, topic: str, given: Sequence[str] = ()) -> Survey:
         committed=committed,
         acls=acls,
         cluster_id=seen.cluster_id,
+        sees_zookeeper=not why_no_zookeeper,
     )
 
 
