@@ -61,9 +61,9 @@ class RealWorkers:
         async with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
-            servant = self._servant = self._servant or Servant()
             done = False
             try:
+                servant = self._servant = self._servant or await asyncio.to_thread(Servant)
                 await asyncio.to_thread(servant.run, fn, args)
                 while not done:
                     outcome, value = await servant.step()

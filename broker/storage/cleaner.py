@@ -136,7 +136,7 @@ class Cleaner:
         name, directory = f"{log.topic}-{log.partition}", log.directory
         done = False
         try:
-            await self._run(log, dirt)
+            await self._run(log, await self._synced(log, dirt))
             done = True
         except (LogChanged, LogDirFailed, FileNotFoundError) as reason:  # a file that retention took, if any
             logger.info("%s: cleaning given up: %s", name, reason)
@@ -153,6 +153,17 @@ class Cleaner:
             if not done:
                 self._discard(directory)
         return done
+
+    async def _synced(self, log: Log, dirt: Dirt) -> Dirt:
+        """An older value may go when the newer one is on the disk, which a power loss would take away otherwise."""
+        if log.recovery_point >= dirt.end:
+            return dirt
+        await self._dirs.housekeeping.flush(log)
+        with log.dir:
+            again = dirt_of(log, self.clean_until(log), self._host.clock.wall_ms())
+        if again is None or log.recovery_point < again.end or not self._is_here(log):
+            raise LogChanged("it changed while it was flushed")
+        return again
 
     def _failed_disk(self, log: Log, error: OSError) -> None:
         """A full disk is no reason to lose the directory: the log is whole, and cleaned when there is room.

@@ -116,7 +116,7 @@ class Housekeeping:
             while self._to_flush:
                 log = next(iter(self._to_flush))
                 del self._to_flush[log]
-                await self._flush(log)
+                await self.flush(log)
 
     async def _flush_old(self) -> None:
         now = self._host.clock.monotonic()
@@ -124,9 +124,10 @@ class Housekeeping:
             due = self._flushed_at.setdefault(log, now) + log.config.flush_ms / 1000
             if log.recovery_point < log.log_end_offset and now >= due:
                 self._flushed_at[log] = now
-                await self._flush(log)
+                await self.flush(log)
 
-    async def _flush(self, log: Log) -> None:
+    async def flush(self, log: Log) -> None:
+        """Now, unless the log is gone; a failing fsync ends the broker."""
         if log.dir.is_offline or self._dirs.get(log.topic, log.partition) is not log:
             return
         try:
