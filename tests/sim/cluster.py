@@ -145,8 +145,8 @@ class Client:
         reply: MetadataResponse = await self.line(broker_id).send(ApiKey.METADATA, 8, request, 2)
         return next((p for t in reply.topics for p in t.partitions), None)
 
-    async def create(self, topic: str, *, via: int, replicas: int = 3) -> int:
-        wanted = CreatableTopic(name=topic, num_partitions=1, replication_factor=replicas)
+    async def create(self, topic: str, *, via: int, replicas: int = 3, partitions: int = 1) -> int:
+        wanted = CreatableTopic(name=topic, num_partitions=partitions, replication_factor=replicas)
         request = CreateTopicsRequest(topics=[wanted], timeout_ms=10_000)
         reply = await self.line(via).send(ApiKey.CREATE_TOPICS, 4, request, 15)
         error: int = reply.topics[0].error_code

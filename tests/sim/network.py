@@ -28,6 +28,7 @@ class Network:
         self.fragments = 0.02
         self._cuts: dict[tuple[str, str], bool] = {}
         self._dark: dict[int, str] = {}
+        self._owners: dict[int, str] = {}
         self._next_port = 20_000
 
     def delay(self) -> float:
@@ -84,6 +85,13 @@ class Network:
         """Whether the machine of this port is without power: nobody answers, not even with a refusal."""
         return port in self._dark
 
+    def owner(self, port: int) -> str:
+        """Whose machine it is that a port belongs to, whether anybody listens there now or not."""
+        return self._owners.get(port, "")
+
+    def own(self, port: int, name: str) -> None:
+        self._owners[port] = name
+
     def free_port(self) -> int:
         self._next_port += 1
         return self._next_port
@@ -130,6 +138,7 @@ class SimNet:
         port = port or self.network.free_port()
         if port in self.network.listeners:
             raise OSError(98, "Address already in use")
+        self.network.own(port, self.process.name)
         listener = self.network.listeners[port] = SimListener(self.network, self.process, port, factory)
         return listener
 
@@ -144,12 +153,13 @@ class SimNet:
             if self.network.is_dark(port):
                 await asyncio.sleep(0.2)
                 continue
+            here, there = self.process.name, self.network.owner(port)
+            if self.network.is_cut(here, there) or self.network.is_cut(there, here):
+                await asyncio.sleep(0.2)  # a SYN that is lost is sent again, and so is one whose refusal is lost
+                continue
             if listener is None:
                 raise ConnectionRefusedError(111, f"nobody listens on port {port}")
-            there, here = listener.process.name, self.process.name
-            if not self.network.is_cut(here, there) and not self.network.is_cut(there, here):
-                break
-            await asyncio.sleep(0.2)  # a SYN that is lost is sent again
+            break
         mine = SimTransport(self.network, self.process, ("127.0.0.1", self.network.free_port()), ("127.0.0.1", port))
         yours = SimTransport(self.network, listener.process, mine.remote, mine.local)
         mine.peer, yours.peer = yours, mine
