@@ -161,11 +161,11 @@ class Session:
 
         return AIOKafkaProducer(**self._aiokafka_settings(), **settings)
 
-    def consumer(self, **settings: Any) -> "AIOKafkaConsumer":
-        """An aiokafka consumer without a group, not started. To be called inside of a running event loop."""
+    def consumer(self, group: str | None = None, **settings: Any) -> "AIOKafkaConsumer":
+        """An aiokafka consumer, not started; it commits only when told to. To be called inside of a running loop."""
         from aiokafka import AIOKafkaConsumer
 
-        return AIOKafkaConsumer(**self._aiokafka_settings(), group_id=None, enable_auto_commit=False, **settings)
+        return AIOKafkaConsumer(**self._aiokafka_settings(), group_id=group, enable_auto_commit=False, **settings)
 
     def _aiokafka_settings(self) -> dict[str, Any]:
         settings = {

@@ -1,4 +1,4 @@
-"""Records written and read with aiokafka, without a group: nothing joins, nothing is committed.
+"""Records written and read with aiokafka; without a group unless one is named: nothing joins, nothing is committed.
 
 ``Record`` is what both directions share; ``produce`` takes an asynchronous stream of them, ``consume`` gives one.
 """
@@ -156,7 +156,7 @@ class _GaveUpError(Exception):
 class ConsumeOptions:
     """``start`` is an offset, EARLIEST or LATEST; ``idle_ms`` ends the reading when nothing came for so long.
 
-    ``to_end``: stop at the end offsets that were there at the start.
+    ``to_end``: stop at the end offsets that were there at the start. ``group``: read as its member, and commit.
     """
 
     partitions: tuple[int, ...] = ()
@@ -166,6 +166,7 @@ class ConsumeOptions:
     idle_ms: int | None = None
     to_end: bool = False
     committed_only: bool = False
+    group: str | None = None
 
 
 async def consume(session: Session, topic: str, options: ConsumeOptions) -> AsyncIterator[list[Record]]:
@@ -175,6 +176,7 @@ async def consume(session: Session, topic: str, options: ConsumeOptions) -> Asyn
     """
     partitions = await asyncio.to_thread(_partitions, session, topic, options.partitions)
     consumer = session.consumer(
+        options.group,
         auto_offset_reset="earliest" if options.start != LATEST else "latest",
         isolation_level="read_committed" if options.committed_only else "read_uncommitted",
         max_partition_fetch_bytes=4 * 1024 * 1024,
@@ -185,6 +187,8 @@ async def consume(session: Session, topic: str, options: ConsumeOptions) -> Asyn
         ends = await _start(consumer, topic, partitions, options)
         async for batch in _batches(consumer, options, ends):
             yield batch
+            if options.group is not None:
+                await _commit(consumer)
     finally:
         await consumer.stop()
 
@@ -207,6 +211,9 @@ async def _start(
     from aiokafka import TopicPartition
 
     assigned = [TopicPartition(topic, index) for index in partitions]
+    if options.group is not None:
+        consumer.subscribe([topic])
+        return dict(await consumer.end_offsets(assigned)) if options.to_end else None
     consumer.assign(assigned)
     if options.timestamp is not None:
         found = await consumer.offsets_for_times(dict.fromkeys(assigned, options.timestamp))
@@ -241,8 +248,20 @@ async def _batches(
             return
 
 
+async def _commit(consumer: "AIOKafkaConsumer") -> None:
+    """What was handed out is committed; a rebalance in between has it read again, by whoever has it now."""
+    from aiokafka.errors import CommitFailedError, IllegalStateError
+
+    try:
+        await consumer.commit()
+    except (CommitFailedError, IllegalStateError):
+        return
+
+
 async def _reached(consumer: "AIOKafkaConsumer", ends: dict[Any, int]) -> bool:
-    return all([await consumer.position(partition) >= end for partition, end in ends.items()])
+    """Whether all that is assigned is read; a member of a group is assigned its part a moment after it starts."""
+    mine = [partition for partition in ends if partition in consumer.assignment()]
+    return bool(mine) and all([await consumer.position(partition) >= ends[partition] for partition in mine])
 
 
 def _record(one: Any) -> Record:

@@ -140,6 +140,9 @@ def consume(
     since: Annotated[
         str | None, typer.Option("--since", help="-10m, 2026-01-31T12:00:00Z or epoch ms", metavar="TIME")
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", "-g", help="Read as a member of this group, and commit.")
+    ] = None,
     max_messages: Annotated[int | None, typer.Option("--max-messages", "-n", help="Stop after so many.")] = None,
     timeout_ms: Annotated[int | None, typer.Option("--timeout-ms", help="Stop when nothing came for so long.")] = None,
     exit_at_end: Annotated[bool, typer.Option("--exit", "-e", help="Stop at what is the end now.")] = False,
@@ -153,7 +156,7 @@ def consume(
     isolation_level: Annotated[str, typer.Option("--isolation-level", help="or read_committed")] = "read_uncommitted",
     properties: Property = None,
 ) -> None:
-    """Read records, without a group: from the end on, or where --from-beginning, --offset or --since says."""
+    """Read records: from the end on, or where --from-beginning, --offset or --since says; with --group where it was."""
     given = pairs(properties or [], "--property")
     shown = {"key": print_key, "headers": print_headers, "timestamp": print_timestamp}
     shown |= {"partition": print_partition, "offset": print_offset}
@@ -166,7 +169,10 @@ def consume(
         idle_ms=timeout_ms,
         to_end=exit_at_end,
         committed_only=isolation_level == "read_committed",
+        group=group,
     )
+    if group is not None and (partition or offset is not None or since):
+        raise BadUsage("a group says itself where it reads", "Leave out --partition, --offset and --since.")
     if offset not in (None, "earliest", "latest") and not partition:
         raise BadUsage("--offset NUMBER needs --partition", "An offset means something in one partition only.")
     structured = run.out.form in ("json", "ndjson", "yaml")
