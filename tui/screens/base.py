@@ -57,7 +57,7 @@ class KopsScreen(Screen[None]):
 
     def repaint(self) -> None:
         """Show what the feed has now."""
-        if not (self.is_mounted and self.is_attached and self.query(Header) and self.query(Footer)):
+        if not (self.is_mounted and self.is_attached and self.query("Header") and self.query("Footer")):
             return  # it is not composed yet, or it is being taken away
         self.paint_header()
         self.paint()
