@@ -1,6 +1,7 @@
-"""`scripts/bench`: run the rows on each engine in turn, print a table (and, with --json, a document).
+"""`scripts/bench`: run the rows on each engine in turn, print a table (and, with --json, keep the figures).
 
-Medians over --rounds; the engines alternate within a round, because the machine's speed drifts.
+Medians over --rounds; the engines alternate within a round, because the machine's speed drifts. `--report FILE` prints
+the table of figures that were kept, and measures nothing.
 """
 
 from __future__ import annotations
@@ -9,15 +10,27 @@ import argparse
 import asyncio
 import json
 import shutil
-import statistics
 import sys
+import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from bench.engines import JARS, Cluster
-from bench.rows import ROWS, Figures, Row
+import psutil
 
-Results = dict[str, dict[str, list[Figures]]]
+import bench.rows
+
+# isort: split
+import bench.clients
+
+# isort: split
+import bench.life  # noqa: F401 - these three register their rows, which are measured in this order
+from bench.client import delete_topics
+from bench.engines import JARS, Cluster
+from bench.report import LOADED, STARTED, Results, table
+from bench.row import ROWS, Row
+
+TOUCHED = 4 << 30
+"""Bytes of memory that are touched before anything is measured."""
 
 
 def main() -> int:
@@ -27,7 +40,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--report", type=Path, help="print the table of the figures in this file, measure nothing")
     options = parser.parse_args()
+    if options.report:
+        print(table(json.loads(options.report.read_text())))
+        return 0
     engines = [name for name in options.engines.split(",") if usable(name)]
     rows = [row for row in ROWS if options.only in row.name]
     results: Results = defaultdict(lambda: defaultdict(list))
@@ -38,13 +55,15 @@ def main() -> int:
         run = uvloop.run
     except ImportError:
         print("uvloop is not installed: the client is slower", file=sys.stderr)
+    touch_memory()
     for _ in range(options.rounds):
-        for brokers in (1, 3):
+        for brokers, cluster in dict.fromkeys((row.brokers, row.cluster) for row in rows):
+            together = [row for row in rows if (row.brokers, row.cluster) == (brokers, cluster)]
             for engine in engines:
-                run(measure(engine, brokers, [r for r in rows if r.brokers == brokers], options.seconds, results))
-    print(table(results, engines))
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=1))
+                run(measure(engine, brokers, together, options.seconds, results))
+            if options.json:
+                options.json.write_text(json.dumps(results, indent=1))
+    print(table(results))
     return 0
 
 
@@ -56,36 +75,39 @@ def usable(engine: str) -> bool:
     return True
 
 
+def touch_memory() -> None:
+    """Write a large file and remove it: on a virtual machine, memory that was never used costs ten times as much to
+    write to, and whoever is measured first would pay for it.
+    """
+    size = min(TOUCHED, psutil.virtual_memory().available // 2)
+    piece = bytes(1 << 20)
+    with tempfile.TemporaryFile() as file:
+        for _ in range(size // len(piece)):
+            file.write(piece)
+
+
 async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, results: Results) -> None:
-    """Start one cluster, run the rows that want this many brokers, stop it."""
-    if not rows:
-        return
+    """Start one cluster, run the rows that share it, stop it."""
     cluster = Cluster(engine, brokers)
     try:
         await cluster.start()
-        results[f"start: ZooKeeper + {brokers} broker(s) ready"][engine].append({"s": cluster.ready_seconds})
+        results[STARTED.format(brokers)][engine].append({"s": cluster.ready_seconds})
         for row in rows:
             print(f"{engine}: {row.name}", file=sys.stderr)
             results[row.name][engine].append(await row.measure(cluster, seconds))
-        results[f"memory after the loads ({brokers} broker(s) + ZooKeeper)"][engine].append({"MB": cluster.memory_mb()})
+            await tidy(cluster)
+        if rows[0].cluster == "loads":
+            results[LOADED.format(brokers)][engine].append({"MB": cluster.memory_mb()})
     finally:
         cluster.stop()
 
 
-def table(results: Results, engines: list[str]) -> str:
-    """Markdown: a line per figure, the median of each engine, and the ratio of the first to the second."""
-    header = ["case", "figure", *engines, *([f"{engines[0]}/{engines[1]}"] if len(engines) == 2 else [])]
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    for name, by_engine in results.items():
-        figures = next(iter(by_engine.values()))[0]
-        for figure in figures:
-            medians = [statistics.median(f[figure] for f in by_engine[e]) if by_engine[e] else None for e in engines]
-            cells = [name, figure, *("-" if m is None else f"{m:,.2f}" for m in medians)]
-            if len(engines) == 2:
-                ours, theirs = medians
-                cells.append(f"{ours / theirs:.2f}" if ours is not None and theirs else "-")
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+async def tidy(cluster: Cluster) -> None:
+    """Delete what the row has made: its pages must not be written to the disk while the next row is measured."""
+    if cluster.topics:
+        await delete_topics(cluster.port, cluster.topics)
+        cluster.topics.clear()
+        await asyncio.sleep(1.5)
 
 
 if __name__ == "__main__":

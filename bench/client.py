@@ -11,12 +11,13 @@ from typing import Any, cast
 from broker.wire.codec import decode_response, encode_request
 from broker.wire.keys import ApiKey
 from broker.wire.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
+from broker.wire.messages.delete_topics import DeleteTopicsRequest
 from broker.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from broker.wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from broker.wire.records import Record, build_batch
 
-PRODUCE, FETCH, METADATA, CREATE_TOPICS = 8, 11, 8, 4
+PRODUCE, FETCH, METADATA, CREATE_TOPICS, DELETE_TOPICS = 8, 11, 8, 4, 3
 CLIENT_ID = "bench"
 
 
@@ -66,7 +67,12 @@ class Connection(asyncio.Protocol):
             raise ConnectionResetError("the broker closed the connection")
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._failed.append(future)
-        self.send(frame, lambda payload: future.done() or future.set_result(payload))
+
+        def answered(payload: bytes) -> None:
+            if not future.done():
+                future.set_result(payload)
+
+        self.send(frame, answered)
         try:
             return await future
         finally:
@@ -173,3 +179,25 @@ async def leader_port(port: int, topic: str, partition: int = 0) -> int:
             if found.partition_index == partition and found.leader_id in ports:
                 return ports[found.leader_id]
         await asyncio.sleep(0.05)
+
+
+async def until_led(ports: list[int], topic: str, partitions: int) -> None:
+    """Wait until every broker's metadata has a leader, which is alive, for each of the topic's partitions."""
+    for port in ports:
+        while True:
+            view = await metadata(port, [topic])
+            alive = {broker.node_id for broker in view.brokers}
+            led = [found for found in view.topics[0].partitions if found.leader_id in alive and not found.error_code]
+            if len(led) == partitions:
+                break
+            await asyncio.sleep(0.01)
+
+
+async def delete_topics(port: int, topics: list[str]) -> None:
+    """Delete through the controller; what went already is no error."""
+    view = await metadata(port, [])
+    controller = next(b.port for b in view.brokers if b.node_id == view.controller_id)
+    connection = await Connection.open(controller)
+    body = DeleteTopicsRequest(topic_names=topics, timeout_ms=60_000)
+    await connection.request(ApiKey.DELETE_TOPICS, DELETE_TOPICS, body)
+    connection.close()

@@ -28,7 +28,10 @@ def free_port() -> int:
 
 
 class Cluster:
-    """ZooKeeper and n brokers of one engine. ``ready_seconds``: from the first exec until all are in the metadata."""
+    """ZooKeeper and n brokers of one engine. ``ready_seconds``: from the first exec until all are in the metadata.
+
+    ``topics``: those that the present row made, to be deleted after it.
+    """
 
     def __init__(self, engine: str, brokers: int, **settings: str) -> None:
         self.engine, self.size, self.settings = engine, brokers, settings
@@ -37,6 +40,7 @@ class Cluster:
         self.zookeeper_port = free_port()
         self.ports = [free_port() for _ in range(brokers)]
         self.ready_seconds = 0.0
+        self.topics: list[str] = []
 
     @property
     def port(self) -> int:
@@ -133,6 +137,7 @@ class Cluster:
             "zookeeper.connect": f"127.0.0.1:{self.zookeeper_port}",
             "offsets.topic.replication.factor": str(min(3, self.size)),
             "group.initial.rebalance.delay.ms": "0",
+            "log.segment.delete.delay.ms": "500",
             **{key.replace("_", "."): value for key, value in self.settings.items()},
         }
         path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))

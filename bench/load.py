@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.client import Connection, fetch_frame, metadata, produce_error, produced_offset
+
+MOST = 1_500_000_000
+"""Bytes that a load of producers writes at most."""
 
 
 @dataclass(slots=True)
@@ -31,19 +35,22 @@ class Measured:
         return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
 
-async def produce(ports: list[int], frame: bytes, size: int, seconds: float, in_flight: int) -> Measured:
-    """``len(ports)`` connections, each with ``in_flight`` requests open, until ``seconds`` have passed."""
-    result = Measured(seconds=seconds)
-    deadline = time.perf_counter() + seconds
+async def produce(
+    ports: list[int], frames: Sequence[bytes], size: int, seconds: float, in_flight: int, most: int = MOST
+) -> Measured:
+    """``len(ports)`` connections, each with ``in_flight`` requests open, until ``seconds`` have passed.
 
-    async def one(port: int) -> None:
-        connection = await Connection.open(port)
-        await asyncio.gather(*(slot(connection) for _ in range(in_flight)))
-        connection.close()
+    Connection k sends ``frames[k % len(frames)]`` again and again, each with ``size`` bytes of batches; after ``most``
+    bytes it is enough, too: what is to be measured is the broker, not the disk to which the page cache is written back.
+    """
+    result = Measured()
+    connections = [await Connection.open(port) for port in ports]
+    started = time.perf_counter()
+    deadline = started + seconds
 
-    async def slot(connection: Connection) -> None:
+    async def slot(connection: Connection, frame: bytes) -> None:
         now = time.perf_counter()
-        while now < deadline:
+        while now < deadline and result.payload < most:
             began = now
             payload = await connection.call(frame)
             now = time.perf_counter()
@@ -53,7 +60,11 @@ async def produce(ports: list[int], frame: bytes, size: int, seconds: float, in_
             result.payload += size
             result.latencies.append(now - began)
 
-    await asyncio.gather(*(one(port) for port in ports))
+    numbered = list(enumerate(connections)) * in_flight
+    await asyncio.gather(*(slot(connection, frames[number % len(frames)]) for number, connection in numbered))
+    result.seconds = time.perf_counter() - started
+    for connection in connections:
+        connection.close()
     return result
 
 
@@ -131,6 +142,40 @@ async def end_to_end(port: int, topic: str, frame: bytes, rounds: int) -> Measur
     result.seconds = sum(result.latencies)
     producer.close()
     consumer.close()
+    return result
+
+
+async def tail(port: int, topic: str, frame: bytes, readers: int, seconds: float) -> Measured:
+    """One producer, one request at a time, and ``readers`` that wait at the end; a request is one delivery.
+
+    The clock of a delivery starts when the record is sent, and the next one is sent when all readers have it.
+    """
+    result = Measured()
+    producer = await Connection.open(port)
+    consumers = [await Connection.open(port) for _ in range(readers)]
+    offset = produced_offset(await producer.call(frame)) + 1
+    deadline = time.perf_counter() + seconds
+    started = began = time.perf_counter()
+
+    def delivered(payload: bytes) -> None:
+        got, next_offset = fetched(payload, topic)
+        assert got and next_offset == offset + 1, "a reader was answered without the record"
+        result.latencies.append(time.perf_counter() - began)
+
+    while began < deadline:
+        wanted = fetch_frame(topic, 0, offset, 1 << 20, 5000)
+        payloads = [asyncio.ensure_future(consumer.call(wanted)) for consumer in consumers]
+        await asyncio.sleep(0)
+        began = time.perf_counter()
+        produced = asyncio.ensure_future(producer.call(frame))
+        for payload in payloads:
+            payload.add_done_callback(lambda done: delivered(done.result()))
+        await asyncio.gather(produced, *payloads)
+        offset += 1
+        result.requests += readers
+    result.seconds = time.perf_counter() - started
+    for connection in (producer, *consumers):
+        connection.close()
     return result
 
 

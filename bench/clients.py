@@ -1,0 +1,177 @@
+"""Rows that are seen from a client's side: consumer groups, librdkafka, the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+
+from bench.client import Connection
+from bench.engines import JARS, REPOSITORY, Cluster
+from bench.row import AtMost, Figures, Times, fresh, row, topic_of
+from broker.wire.keys import ApiKey
+from broker.wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
+from broker.wire.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from broker.wire.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse
+from broker.wire.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse
+
+MEMBER_ID_REQUIRED = 79
+RECORDS = 500_000
+
+
+class Member:
+    """A consumer as far as its group is concerned; ``generation`` and ``size`` of the group that it is in."""
+
+    def __init__(self, group: str, connection: Connection) -> None:
+        self.group, self.connection = group, connection
+        self.member_id = ""
+        self.generation = -1
+
+    async def join(self) -> None:
+        """Join and sync, again and again until there is an assignment."""
+        while True:
+            joined = await self._joined()
+            mine = [SyncGroupRequestAssignment(member_id=m.member_id, assignment=b"\0") for m in joined.members]
+            request = SyncGroupRequest(
+                group_id=self.group, generation_id=joined.generation_id, member_id=self.member_id, assignments=mine
+            )
+            synced: SyncGroupResponse = await self.connection.request(ApiKey.SYNC_GROUP, 3, request)
+            if synced.error_code == 0:
+                self.generation = joined.generation_id
+                return
+
+    async def _joined(self) -> JoinGroupResponse:
+        while True:
+            request = JoinGroupRequest(
+                group_id=self.group,
+                session_timeout_ms=30_000,
+                rebalance_timeout_ms=30_000,
+                member_id=self.member_id,
+                protocol_type="consumer",
+                protocols=[JoinGroupRequestProtocol(name="range", metadata=b"\0")],
+            )
+            joined: JoinGroupResponse = await self.connection.request(ApiKey.JOIN_GROUP, 5, request)
+            if joined.error_code == MEMBER_ID_REQUIRED:
+                self.member_id = joined.member_id
+            elif joined.error_code == 0:
+                self.member_id = joined.member_id
+                return joined
+            else:
+                await asyncio.sleep(0.05)  # the coordinator is still loading
+
+    async def is_settled(self) -> bool:
+        """Whether the group goes on without a rebalance."""
+        request = HeartbeatRequest(group_id=self.group, generation_id=self.generation, member_id=self.member_id)
+        beat: HeartbeatResponse = await self.connection.request(ApiKey.HEARTBEAT, 3, request)
+        return beat.error_code == 0
+
+
+async def coordinator_port(port: int, group: str) -> int:
+    """Wait until the group has a coordinator: the offsets topic is created when it is first asked for."""
+    connection = await Connection.open(port)
+    try:
+        while True:
+            request = FindCoordinatorRequest(key=group)
+            found: FindCoordinatorResponse = await connection.request(ApiKey.FIND_COORDINATOR, 2, request)
+            if found.error_code == 0:
+                return found.port
+            await asyncio.sleep(0.05)
+    finally:
+        connection.close()
+
+
+async def gathered(port: int, group: str, size: int) -> float:
+    """Seconds from the first join until ``size`` members have an assignment of one and the same generation."""
+    coordinator = await coordinator_port(port, group)
+    members = [Member(group, await Connection.open(coordinator)) for _ in range(size)]
+    began = time.perf_counter()
+    await asyncio.gather(*(member.join() for member in members))
+
+    async def settle(member: Member) -> None:
+        while not await member.is_settled():
+            await member.join()
+
+    while True:
+        await asyncio.gather(*(settle(member) for member in members))
+        if len({member.generation for member in members}) == 1:
+            break
+    taken = time.perf_counter() - began
+    for member in members:
+        member.connection.close()
+    return taken
+
+
+async def _group(cluster: Cluster, size: int) -> Figures:
+    await gathered(cluster.port, fresh("warm"), 1)
+    return {"s": statistics.median([await gathered(cluster.port, fresh("group"), size) for _ in range(5)])}
+
+
+@row("group: 1 member has its assignment", 1, s=Times(3))
+async def group_of_1(cluster: Cluster, seconds: float) -> Figures:
+    return await _group(cluster, 1)
+
+
+@row("group: 20 members have their assignments", 1, s=Times(3))
+async def group_of_20(cluster: Cluster, seconds: float) -> Figures:
+    return await _group(cluster, 20)
+
+
+@row("librdkafka, 100 B records", 1, produced_per_s=Times(1), consumed_per_s=Times(1))
+async def librdkafka(cluster: Cluster, seconds: float) -> Figures:
+    topic = fresh("librdkafka")
+    await topic_of(cluster, topic)
+    return await asyncio.to_thread(_librdkafka, f"127.0.0.1:{cluster.port}", topic)
+
+
+def _librdkafka(servers: str, topic: str) -> Figures:
+    """Half a million records there and back, by confluent-kafka's Producer and Consumer with their defaults."""
+    from confluent_kafka import Consumer, Producer
+
+    value = bytes(100)
+    producer = Producer({"bootstrap.servers": servers, "queue.buffering.max.messages": 2 * RECORDS, "linger.ms": 5})
+    producer.produce(topic, value)
+    producer.flush()
+    began = time.perf_counter()
+    for _ in range(RECORDS):
+        producer.produce(topic, value)
+    producer.flush()
+    produced = RECORDS / (time.perf_counter() - began)
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": topic, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    left, began = RECORDS + 1, 0.0
+    while left > 0:
+        left -= sum(message.error() is None for message in consumer.consume(10_000, 1.0))
+        began = began or time.perf_counter()  # from the first records on: joining a group is another row
+    consumed = RECORDS / (time.perf_counter() - began)
+    consumer.close()
+    return {"produced/s": produced, "consumed/s": consumed}
+
+
+@row("command line: list topics", 1, s=AtMost(0.4))
+async def list_topics(cluster: Cluster, seconds: float) -> Figures:
+    await topic_of(cluster, fresh("listed"))
+    return await asyncio.to_thread(_tool, cluster, ["topic", "list", "-b"], ["--list", "--bootstrap-server"])
+
+
+@row("command line: --help", 1, s=AtMost(0.15))
+async def tool_help(cluster: Cluster, seconds: float) -> Figures:
+    return await asyncio.to_thread(_tool, cluster, ["--help"], ["--help"])
+
+
+def _tool(cluster: Cluster, ours: list[str], theirs: list[str]) -> Figures:
+    """A median of seconds from exec to exit: kops, or what kafka-topics.sh runs."""
+    if cluster.engine == "kops":
+        command = [sys.executable, "-m", "kops", *ours]
+    else:
+        flags = ["-Xmx256m", "-XX:+UseG1GC", "-cp", f"{JARS}/*"]
+        command = ["java", *flags, "org.apache.kafka.tools.TopicCommand", *theirs]
+    if asks_broker := command[-1] != "--help":
+        command.append(f"127.0.0.1:{cluster.port}")
+    taken = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=asks_broker)
+        taken.append(time.perf_counter() - began)
+    return {"s": statistics.median(taken)}
