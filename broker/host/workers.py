@@ -63,7 +63,9 @@ class RealWorkers:
                 self._idle.cancel()
             done = False
             try:
-                servant = self._servant = self._servant or await asyncio.to_thread(Servant)
+                if self._servant is None:
+                    self._servant = await asyncio.to_thread(Servant)
+                servant = self._servant
                 await asyncio.to_thread(servant.run, fn, args)
                 while not done:
                     outcome, value = await servant.step()

@@ -16,6 +16,8 @@ from broker.wire.records import Record
 from tests.storage.cleaning import Compacted, data
 from tests.storage.support import NOW
 
+pytestmark = pytest.mark.timeout(180)
+
 TOMBSTONE_MS = 1000
 CONFIG: dict[str, Any] = {"segment_bytes": 500, "delete_retention_ms": TOMBSTONE_MS, "min_cleanable_dirty_ratio": 0.0}
 
@@ -25,7 +27,7 @@ class Killed(BaseException):
 
 
 class MortalFiles(RealFiles):
-    """Dies at the n-th call that changes something; an append may have written half by then."""
+    """Dies at the n-th call that changes something; an append may have written half by then. Syncs cost nothing."""
 
     def __init__(self, die_at: int = 1 << 30) -> None:
         self.calls: list[str] = []
@@ -180,11 +182,11 @@ async def test_a_death_at_any_call_of_a_clean_loses_nothing(case: Case, halves: 
     calls = await calls_of_a_clean(case)
     kinds = {call.split()[0] for call in calls}
     assert {"create", "append", "rename", "sync", "fsync_dir", "set_mtime"} <= kinds
-    whole = await case.start(RealFiles())
+    whole = await case.start(MortalFiles())
     await whole.clean()
     for at in [at for at, call in enumerate(calls, 1) if not halves or call.startswith("append")]:
         path = await case.die(at, halves)
-        kit = await case.start(RealFiles(), path)
+        kit = await case.start(MortalFiles(), path)
         case.check(kit)
         await kit.clean()
         assert values(data(kit.log)) == values(data(whole.log)), calls[at - 1]
@@ -207,7 +209,7 @@ async def test_a_second_death_during_the_recovery_from_the_first_loses_nothing(c
             deaths += 1
         else:
             kit.crash()
-        kit = await case.start(RealFiles(), path)
+        kit = await case.start(MortalFiles(), path)
         case.check(kit)
         kit.crash()
         shutil.rmtree(path)
