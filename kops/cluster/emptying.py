@@ -79,6 +79,6 @@ _REASONS: dict[int, tuple[type[KopsError], str, str]] = {
 def _error(step: Emptying, code: int) -> KopsError:
     from kafka.errors import for_code
 
-    name = for_code(code).__name__
+    name = str(for_code(code).__name__)
     kind, why, advice = _REASONS.get(code, (Failed, name, "Again in a moment."))
     return kind(f"{step.position} cannot be emptied: {why}", advice, subject=str(step.position), code=name)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 VERBS: Mapping[str, tuple[str, ...]] = {
     "topic": ("create", "list", "describe", "delete", "alter"),
+    "config": ("describe", "alter"),
     "group": ("list", "describe", "delete", "reset-offsets", "delete-offsets"),
 }
 _VALUED = {

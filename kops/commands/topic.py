@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kops.cluster import legacy, topics
+from kops.cluster import legacy, replicas, topics
 from kops.cluster.metadata import Topic, snapshot
 from kops.columns.views import DELETED, TOPIC_DETAILS, TOPIC_PARTITIONS, TOPICS
 from kops.commands import topic_life
@@ -49,15 +49,41 @@ def describe(
         bool, typer.Option("--under-replicated-partitions", "--under-replicated", help="Only those.")
     ] = False,
     unavailable: Annotated[bool, typer.Option("--unavailable-partitions", help="Only those without a leader.")] = False,
+    under_min_isr: Annotated[
+        bool, typer.Option("--under-min-isr-partitions", help="Only those with fewer in sync than min.insync.replicas.")
+    ] = False,
+    at_min_isr: Annotated[
+        bool, typer.Option("--at-min-isr-partitions", help="Only those with exactly min.insync.replicas in sync.")
+    ] = False,
+    with_overrides: Annotated[
+        bool, typer.Option("--topics-with-overrides", help="Only topics that have settings of their own.")
+    ] = False,
+    exclude_internal: Annotated[bool, typer.Option("--exclude-internal", help="Leave internal topics out.")] = False,
 ) -> None:
     """Describe topics: settings, and leader, replicas and ISR of every partition."""
-    found = _selected(run, _names(name, topic), regex)
+    found = [one for one in _selected(run, _names(name, topic), regex) if not (exclude_internal and one.internal)]
     inherited = run.out.form == "kafka"
     described = found if run.through_zookeeper else topics.with_configs(run.session, found, inherited=inherited)
-    if under_replicated or unavailable:
-        kept = [p for one in described for p in one.partitions if (p.leader < 0 if unavailable else p.under_replicated)]
+    if under_replicated or unavailable or under_min_isr or at_min_isr:
+        kept = [p for one in described for p in one.partitions]
+        if under_replicated:
+            kept = [p for p in kept if p.under_replicated]
+        if unavailable:
+            kept = [p for p in kept if p.leader < 0]
+        if under_min_isr or at_min_isr:
+            needed = replicas.min_insync(run.session, sorted({p.topic for p in kept}))
+            kept = [
+                p
+                for p in kept
+                if (under_min_isr and len(p.isr) < needed.get(p.topic, 1))
+                or (at_min_isr and len(p.isr) == needed.get(p.topic, 1))
+            ]
         run.show(TOPIC_PARTITIONS, kept, kafka.partitions)
         return
+    if with_overrides:
+        own = topics.with_configs(run.session, found)
+        names = {one.name for one in own if one.configs}
+        described = [one for one in described if one.name in names]
     if run.out.form in ("table", "wide"):
         _describe_for_people(run, described)
         return
@@ -167,6 +193,8 @@ def delete(
 
 
 command(app, "purge", kind="TopicPurge")(topic_life.purge)
+command(app, "empty", "trim", kind="TopicEmptying")(topic_life.empty)
+command(app, "config", "configs", kind="ConfigList")(topic_life.config)
 
 
 def _altered(run: Run, one: Topic, partitions: int | None, put: dict[str, str], drop: list[str]) -> Topic:

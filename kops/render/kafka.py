@@ -4,6 +4,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
+from kops.cluster.configs import DEFAULT, Setting
 from kops.cluster.metadata import Partition, Topic
 from kops.cluster.topics import Deleted
 from kops.columns import ids
@@ -56,3 +57,31 @@ def topics_deleted(deleted: Sequence[Deleted]) -> Iterator[str]:
     """Kafka's own tool says nothing, as it does not wait; here the topic is gone."""
     for one in deleted:
         yield f"Deleted topic {one.name}."
+
+
+def settings_described(settings: Sequence[Setting]) -> Iterator[str]:
+    """As ConfigCommand: a heading per entity, a line per setting."""
+    for entity in dict.fromkeys(one.entity for one in settings):
+        named = f"default {entity.kind}s" if entity.name == DEFAULT else f"{entity.kind} {entity.name}"
+        yield f"Dynamic configs for {named} are:"
+        for one in settings:
+            if one.entity == entity:
+                synonyms = ", ".join(f"{_SOURCES[source]}:{name}={value}" for source, name, value in one.synonyms)
+                value = "null" if one.sensitive else one.value
+                yield f"  {one.name}={value} sensitive={str(one.sensitive).lower()} synonyms={{{synonyms}}}"
+
+
+_SOURCES = {
+    "topic": "DYNAMIC_TOPIC_CONFIG",
+    "broker": "DYNAMIC_BROKER_CONFIG",
+    "all brokers": "DYNAMIC_DEFAULT_BROKER_CONFIG",
+    "file": "STATIC_BROKER_CONFIG",
+    "default": "DEFAULT_CONFIG",
+    "logger": "DYNAMIC_BROKER_LOGGER_CONFIG",
+}
+
+
+def settings_altered(settings: Sequence[Setting]) -> Iterator[str]:
+    for entity in dict.fromkeys(one.entity for one in settings):
+        named = f"default {entity.kind}s in the cluster" if entity.name == DEFAULT else f"{entity.kind} {entity.name}"
+        yield f"Completed updating {'default config for ' if entity.name == DEFAULT else 'config for '}{named}."

@@ -1,0 +1,123 @@
+"""Settings, emptying, moves and elections by kops on Apache Kafka 3.9, with Apache's own tools as judges."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import pytest
+
+from kops.cli import main
+from tests.interop.apache import Apache, Cluster, collect_what_clients_left, until
+
+Kops = Callable[..., str]
+
+
+@pytest.fixture
+def kops(apache3: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Kops:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("KOPS_BOOTSTRAP_SERVERS", apache3.bootstrap)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str, code: int = 0) -> str:
+        capfd.readouterr()
+        ended = main(words)
+        said = capfd.readouterr()
+        assert ended == code, f"kops {' '.join(words)} ended with {ended}: {said.out} {said.err}"
+        return said.out
+
+    yield run
+    collect_what_clients_left()
+
+
+@pytest.fixture
+def feed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[bytes], None]]:
+    opened: list[TextIO] = []
+
+    def give(content: bytes) -> None:
+        path = tmp_path / f"input-{len(opened)}"
+        path.write_bytes(content)
+        opened.append(path.open())
+        monkeypatch.setattr("sys.stdin", opened[-1])
+
+    yield give
+    for file in opened:
+        file.close()
+
+
+def items(out: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(out)["items"]
+    return found
+
+
+def test_settings_are_set_told_and_taken_away(kops: Kops, kafka39: Apache, apache3: Cluster) -> None:
+    kops("topic", "create", "settings", "-p", "1", "-r", "1")
+    kops("config", "set", "topic", "settings", "retention.ms=70000", "cleanup.policy=compact,delete")
+    ours = kops("config", "--describe", "--entity-type", "topics", "--entity-name", "settings")
+    theirs = kafka39.run(
+        "kafka.admin.ConfigCommand",
+        *("--bootstrap-server", apache3.addresses[0], "--describe", "--entity-type", "topics"),
+        *("--entity-name", "settings"),
+    )
+    assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
+    kops("config", "unset", "topic", "settings", "retention.ms")
+    (left,) = items(kops("topic", "config", "settings", "-o", "json"))
+    assert (left["name"], left["value"], left["source"]) == ("cleanup.policy", "compact,delete", "topic")
+    kops("config", "set", "broker", "1", "log.cleaner.threads=2")
+    (own,) = items(kops("config", "describe", "broker", "1", "-o", "json"))
+    assert [one["source"] for one in own["synonyms"]] == ["broker", "default"]
+    kops("config", "unset", "broker", "1", "log.cleaner.threads")
+    assert items(kops("config", "describe", "broker", "1", "-o", "json")) == []
+    kops("config", "set", "topic", "settings", "nonsense=1", code=1)
+    kops("config", "set", "topic", "settigns", "retention.ms=1", code=3)
+
+
+def test_a_topic_is_emptied_and_begins_where_it_ended(
+    kops: Kops, kafka39: Apache, apache3: Cluster, feed: Callable[[bytes], None]
+) -> None:
+    kops("topic", "create", "emptied", "-p", "2", "-r", "3")
+    feed(b"".join(b"%d\n" % number for number in range(200)))
+    kops("produce", "emptied")
+    kops("topic", "empty", "emptied", code=4)
+    (first,) = items(kops("topic", "empty", "emptied", "--partition", "0", "--before", "3", "-y", "-o", "json"))
+    assert (first["earliest"], first["records"]) == (3, 3)
+    both = items(kops("topic", "empty", "emptied", "-y", "-o", "json"))
+    assert [one["earliest"] for one in both] == [one["latest"] for one in both]
+    told = kafka39.run(
+        "org.apache.kafka.tools.GetOffsetShell",
+        *("--bootstrap-server", apache3.addresses[0], "--topic", "emptied", "--time", "earliest"),
+    )
+    assert [int(line.rpartition(":")[2]) for line in told.split()] == [one["latest"] for one in both]
+    kops("topic", "config", "emptied", "cleanup.policy=compact")
+    feed(b"k:1\n")
+    kops("produce", "emptied", "--key-separator", ":")
+    kops("topic", "empty", "emptied", "-y", code=4)
+
+
+def test_directories_and_replicas_are_listed(kops: Kops, apache3: Cluster) -> None:
+    kops("topic", "create", "placed", "-p", "1", "-r", "3")
+    folders = items(kops("logdir", "list", "-o", "json"))
+    assert [(one["broker"], one["logDir"], one["error"]) for one in folders] == [
+        (broker, f"{apache3.folder}/broker-{broker}", None) for broker in (1, 2, 3)
+    ]
+    rows = items(kops("logdir", "list", "--topic", "placed", "-o", "json"))
+    assert sorted(one["broker"] for one in rows) == [1, 2, 3]
+    kops("logdir", "list", "9", code=3)
+
+
+def test_partitions_with_few_in_sync_are_picked_out(kops: Kops) -> None:
+    kops("topic", "create", "few", "-p", "1", "-r", "2", "--config", "min.insync.replicas=2")
+    kops("topic", "create", "many", "-p", "1", "-r", "3")
+    at = items(kops("topic", "describe", "few", "many", "--at-min-isr-partitions", "-o", "json"))
+    assert [one["topic"] for one in at] == ["few"]
+    kops("topic", "config", "few", "min.insync.replicas=3")
+    until(
+        lambda: (
+            [one["topic"] for one in items(kops("topic", "describe", "--under-min-isr-partitions", "-o", "json"))]
+            == ["few"]
+        ),
+        "it is not under its minimum",
+    )
+    overridden = items(kops("topic", "describe", "few", "many", "--topics-with-overrides", "-o", "json"))
+    assert [one["name"] for one in overridden] == ["few"]
