@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ TAKEN = (ErrorCode.NONE, ErrorCode.DUPLICATE_SEQUENCE_NUMBER)
 class Drama:
     """Three brokers under a long session, one topic, a producer that never gives up, and a note of every leadership."""
 
-    def __init__(self, seed: int, **settings: object) -> None:
+    def __init__(self, seed: int, **settings: Any) -> None:
         self.cluster = Cluster(
             seed,
             min_insync_replicas=2,
