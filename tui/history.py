@@ -92,6 +92,10 @@ class History:
         changed = self.changed.get((name, column))
         return changed.old if changed and now - changed.at < HIGHLIGHT_MS else None
 
+    def _mark(self, name: str, column: str, at: int, old: str) -> None:
+        """A cell that changes again while it is fresh goes on showing what it was at first."""
+        self.changed[name, column] = Changed(at, self.was(name, column, at) or old)
+
     def _event(self, view: View, kind: str, subject: str, text: str) -> Event:
         return Event(view.at, kind, subject, text, view.resolution_ms)
 
@@ -110,7 +114,7 @@ class History:
         for name, partition in view.partitions.items():
             old = before.partitions.get(name)
             if old is not None and broker in partition.replicas:
-                self.changed[name, f"b{broker}"] = Changed(view.at, letter(old, broker, before.present))
+                self._mark(name, f"b{broker}", view.at, letter(old, broker, before.present))
 
     def _processes(self, before: Mapping[int, Process], view: View) -> Iterable[Event]:
         for broker, process in sorted(view.processes.items()):
@@ -138,11 +142,11 @@ class History:
         for broker in new.replicas:
             was = letter(old, broker, view.present)
             if was != letter(new, broker, view.present):
-                self.changed[name, f"b{broker}"] = Changed(view.at, was)
+                self._mark(name, f"b{broker}", view.at, was)
         if old.leader != new.leader:
             self.leader_changes += 1
             self.led_before[name] = old.leader if old.leader >= 0 else self.led_before.get(name, -1)
-            self.changed[name, "leader"] = Changed(view.at, str(old.leader))
+            self._mark(name, "leader", view.at, str(old.leader))
             text = (
                 f"leader {_broker(old.leader)} → {_broker(new.leader)} (epoch {old.leader_epoch} → {new.leader_epoch})"
             )
@@ -150,10 +154,10 @@ class History:
         elif old.leader_epoch != new.leader_epoch:
             yield self._event(view, "epoch", name, f"leader epoch {old.leader_epoch} → {new.leader_epoch}")
         if old.leader_epoch != new.leader_epoch:
-            self.changed[name, "epoch"] = Changed(view.at, str(old.leader_epoch))
+            self._mark(name, "epoch", view.at, str(old.leader_epoch))
         if set(old.isr) != set(new.isr):
             self.isr_changes += 1
-            self.changed[name, "isr"] = Changed(view.at, ids(old.isr))
+            self._mark(name, "isr", view.at, ids(old.isr))
             yield self._event(view, "isr", name, f"ISR {ids(old.isr)} → {ids(new.isr)}")
 
 
