@@ -51,6 +51,7 @@ class _Story:
         leader = self.kill_the_leader()
         self.consume("read-again.log")
         self.restart(leader)
+        self.read_as_a_group()
         self.delete()
         self.stop()
 
@@ -134,6 +135,20 @@ class _Story:
         self.stage.show(f"kops broker start config/server-{broker}.properties --daemon{self.engine}")
         self.stage.until("it caught up: the ISR is whole", lambda: len(self.partition()["isr"]) == len(BROKERS))
         self.stage.show(f"kops topic describe {TOPIC} -o kafka")
+
+    def read_as_a_group(self) -> None:
+        self.stage.title("Read a third of it as a group, see how far it is behind, move it back, and undo that")
+        third = self.lines // 3
+        self.stage.show(f"kops consume {TOPIC} --group readers --from-beginning --max-messages {third} > third.log")
+        self.stage.show("kops group describe readers")
+        self.stage.check(f"it is {self.lines - third} records behind", self.lag() == self.lines - third)
+        self.stage.show("kops group reset readers --to-earliest --yes")
+        self.stage.check("it is to read everything again", self.lag() == self.lines)
+        self.stage.show("kops undo --yes")
+        self.stage.check("it is where it was", self.lag() == self.lines - third)
+
+    def lag(self) -> int:
+        return int(json.loads(self.stage.ask("kops group lag readers -o json"))["items"][0]["lag"])
 
     def delete(self) -> None:
         self.stage.title("Delete the topic")

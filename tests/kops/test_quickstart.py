@@ -38,7 +38,7 @@ def test_the_story_runs_from_start_to_failover_and_leaves_nothing(monkeypatch: p
     lines, tell = told()
     quickstart.play(tell, lambda: None)
     checks = [line for line in lines if line.startswith("  [ok] ")]
-    assert len(checks) == 15
+    assert len(checks) == 18
     assert sum("all 3000 lines came back in order" in line for line in checks) == 2
     assert [line for line in lines if line.startswith("\n$ kill -9 ")]
     assert left_running() == []
