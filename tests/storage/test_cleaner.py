@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from broker.host import File, real_host
 from broker.host.files import RealFiles
 from broker.storage.cleaning import Cleaned, Progress
 from broker.wire import batch as batches
+from tests.cluster.processes import eventually
 from tests.storage.cleaning import Compacted, data, found, random_value
 
 DAY = 86_400_000
@@ -452,9 +455,7 @@ async def test_a_real_process_cleans_and_leaves_the_loop_alone(tmp_path: Path) -
     kit = Compacted(tmp_path, segment_bytes=200_000)
     log = await kit.open()
     workers = real_host().workers
-    kit.dirs.cleaner._host = type(kit.dirs.cleaner._host)(
-        kit.clock, kit.dirs._host.net, kit.files, workers, kit.dirs._host.dice
-    )
+    kit.dirs.cleaner._host = replace(kit.dirs.cleaner._host, workers=workers)
     dice = random.Random(1)
     expected: dict[str, str | None] = {}
     try:
@@ -471,5 +472,29 @@ async def test_a_real_process_cleans_and_leaves_the_loop_alone(tmp_path: Path) -
         kit.roll()
         assert await kit.clean() == 0
         assert kit.dirs.cleaner.is_uncleanable(log)  # the error came back from the process
+    finally:
+        workers.close()
+
+
+async def test_a_clean_that_is_stopped_ends_at_once_and_leaves_nothing(tmp_path: Path) -> None:
+    kit = Compacted(tmp_path, segment_bytes=50_000)
+    kit.broker = {"log_cleaner_io_max_bytes_per_second": 1.0, "log_cleaner_backoff_ms": 0}
+    await kit.open()
+    workers = real_host().workers
+    kit.dirs.cleaner._host = replace(kit.dirs.cleaner._host, workers=workers)
+    try:
+        for number in range(300):
+            kit.put(("a", f"{number}"))
+        kit.roll()
+        kit.dirs.cleaner.start()
+
+        async def writing() -> bool:
+            return any(name.endswith(".cleaned") for name in kit.names())
+
+        await eventually("the worker writes", writing)
+        await kit.dirs.cleaner.stop()
+        assert not [name for name in kit.names() if name.endswith(".cleaned")]
+        assert len(kit.offsets()) == 300
+        assert not [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
     finally:
         workers.close()
