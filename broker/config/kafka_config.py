@@ -224,6 +224,7 @@ class KafkaConfig:
     ssl_endpoint_identification_algorithm: str
     originals: Mapping[str, str] = field(default_factory=dict)
     unknown: tuple[Entry, ...] = ()
+    _topic_defaults: LogConfig | None = field(default=None, init=False, repr=False, compare=False)
 
     @staticmethod
     def parse(mapping: Mapping[str, str]) -> KafkaConfig:
@@ -255,6 +256,7 @@ class KafkaConfig:
         ZooKeeper may hold anything. Returns the names whose value changed.
         """
         changed = set()
+        self._topic_defaults = None
         for key in BROKER_KEYS:
             if key.update is key.update.READ_ONLY:
                 continue
@@ -273,7 +275,15 @@ class KafkaConfig:
         return key.parse(self.originals[key.name]) if key.name in self.originals else key.default
 
     def topic_defaults(self) -> LogConfig:
-        """What a topic without settings of its own has: each from the strongest broker synonym that is set."""
+        """What a topic without settings of its own has: each from the strongest broker synonym that is set.
+
+        One object until :meth:`reconfigure`: it is asked for once per partition.
+        """
+        if self._topic_defaults is None:
+            self._topic_defaults = LogConfig(**self._topic_values())
+        return self._topic_defaults
+
+    def _topic_values(self) -> dict[str, Any]:
         values = {}
         for key in TOPIC_KEYS:
             values[key.attribute] = key.default
@@ -284,7 +294,7 @@ class KafkaConfig:
                         max(broker_value * synonym.factor, -1) if synonym.factor > 1 else broker_value
                     )
                     break
-        return LogConfig(**values)
+        return values
 
     def endpoints(self) -> tuple[EndPoint, ...]:
         """The listeners to bind."""

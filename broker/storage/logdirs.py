@@ -201,10 +201,7 @@ class LogDirs:
         return log
 
     def _create(self, topic: str, partition: int, config: LogConfig) -> Log:
-        counts = dict.fromkeys(self.live_dirs, 0)
-        for each in self._logs.values():
-            counts[each.log_dir] += 1
-        log_dir = self._dirs[min(counts, key=lambda path: counts[path])]
+        log_dir = self._dirs[self._emptiest_dir()]
         directory = f"{log_dir.path}/{directory_names.name_of(topic, partition)}"
         log = Log(log_dir, directory, topic, partition, config)
         try:
@@ -215,6 +212,16 @@ class LogDirs:
         self._offline_logs.pop((topic, partition), None)
         logger.info("%s-%d: log created in %s", topic, partition, log_dir.path)
         return log
+
+    def _emptiest_dir(self) -> str:
+        """The live dir with the fewest logs; most brokers have but one, and nothing to count."""
+        live = self.live_dirs
+        if len(live) == 1:
+            return live[0]
+        counts = dict.fromkeys(live, 0)
+        for each in self._logs.values():
+            counts[each.log_dir] += 1
+        return min(counts, key=lambda path: counts[path])
 
     def delete(self, topic: str, partition: int) -> None:
         """Take the log away at once (its directory is renamed ``-delete``); its files go after file.delete.delay.ms."""
