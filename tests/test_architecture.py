@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BROKER = sorted((ROOT / "broker").rglob("*.py"))
-ALL = sorted([*BROKER, *(ROOT / "kops").rglob("*.py")])
+ALL = sorted([*BROKER, *(ROOT / "kops").rglob("*.py"), *(ROOT / "tui").rglob("*.py")])
 
 DOORS = {"time", "random", "uuid", "socket", "threading", "secrets", "subprocess", "concurrent"}
 TYPES_ONLY = {("uuid", "UUID"), ("random", "Random")}
