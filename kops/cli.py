@@ -34,7 +34,7 @@ NOUNS: dict[str, Noun] = {
     "drill": Noun("kops.commands.drill", "Cause a failover and measure it: write gap, what was lost."),
     "quickstart": Noun("kops.commands.quickstart", "The main job from start to failover, each step checked."),
     "topic": Noun("kops.commands.topic", "Topics: list, describe, create, alter, empty, delete, purge.", ("topics",)),
-    "partition": Noun("kops.commands.partition", "Partitions: leaders, ISR, offsets, live.", ("partitions",)),
+    "partition": Noun("kops.commands.partition", "Partitions: leaders, ISR, live; elect, reassign.", ("partitions",)),
     "group": Noun("kops.commands.group", "Consumer groups: list, describe, lag, reset, delete.", ("groups",)),
     "produce": Noun("kops.commands.record", "Write records: lines, a file, a pipe, NDJSON.", (), "produce_app"),
     "consume": Noun("kops.commands.record", "Read records.", (), "consume_app"),

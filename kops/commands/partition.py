@@ -1,4 +1,4 @@
-"""``kops partition``: leaders, ISR and offsets of every partition, and their changes as they happen."""
+"""``kops partition``: leaders, ISR and offsets of every partition, their changes as they happen, elections, moves."""
 
 from typing import Annotated
 
@@ -7,6 +7,7 @@ import typer
 from kops.cluster import partitions, topics
 from kops.cluster.partitions import Change, Offsets
 from kops.columns.views import CHANGES, PARTITIONS
+from kops.commands import partition_moves
 from kops.commands.options import command, noun
 from kops.commands.run import Run
 from kops.commands.topic import Names, TopicOption
@@ -64,3 +65,7 @@ def watch(
 
 def _tell(run: Run, change: Change) -> None:
     run.out.stream(CHANGES, change)
+
+
+command(app, "elect", kind="PartitionElection")(partition_moves.elect)
+command(app, "reassign", kind="PartitionReassignment")(partition_moves.reassign)
