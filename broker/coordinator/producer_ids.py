@@ -27,6 +27,8 @@ BLOCK: Final = 1000
 _LOW: Final = BLOCK // 10
 _LARGEST: Final = (1 << 63) - 1
 _TIMEOUT: Final = 10.0
+_PATIENCE: Final = 1.0
+"""Seconds that a producer waits for a block: then it may find a broker that has one, while ZooKeeper is away."""
 
 Allocate = Callable[[], Awaitable[range]]
 
@@ -46,11 +48,18 @@ class ProducerIds:
             if self._next_block:
                 self._block, self._next_block = self._next_block, range(0)
             else:
-                await asyncio.shield(self._fill())
+                await self._wait_for_block()
         taken, self._block = self._block[0], self._block[1:]
         if len(self._block) <= _LOW and not self._next_block:
             self._fill()  # ahead of need, so that nobody waits while the controller is away
         return taken
+
+    async def _wait_for_block(self) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await asyncio.shield(self._fill())
+        except TimeoutError:
+            raise KafkaError(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, "no block of producer ids came yet") from None
 
     def _fill(self) -> asyncio.Task[None]:
         if self._allocating is None:
