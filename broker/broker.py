@@ -307,6 +307,7 @@ class KafkaServer:
         if not self.zk.connected:
             log.warning("ZooKeeper is away: stopping without handing leadership over")
             return
+        self.replicas.is_stopping = True
         shutdown = ControlledShutdown(
             self.config, self.host.clock, self.peers, self.ibp, self.metadata, lambda: self.controller.controller_id
         )

@@ -116,7 +116,7 @@ class Registration:
             if self._host.clock.monotonic() >= deadline or await self._lives(holder.broker):
                 raise RegistrationRefused(
                     f"broker.id={self.broker_id} is taken by a live broker at {holder.where()}: "
-                    "stop that broker, or choose another broker.id"
+                    "Stop that broker, or choose another broker.id."
                 )
             if not told:
                 log.warning(

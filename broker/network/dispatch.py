@@ -65,8 +65,10 @@ class Dispatcher:
             if read is None:
                 return self._unserved(api_key, version, correlation_id, client_id)
             request = read(payload, body_at, len(payload))[0]
-        except (Malformed, IndexError, struct.error) as error:
+        except Malformed as error:
             return Reply((), f"a malformed request: {error}")
+        except (IndexError, struct.error):
+            return Reply((), f"a malformed request: its {len(payload)} bytes end within a field")
         ctx = Context(connection, self._services, api_key, version, correlation_id, client_id, self._now())
         return self._call(self._table.routes[api_key], ctx, request)
 

@@ -168,10 +168,7 @@ class ZooKeeperClient:
 
     def _give_up_start(self) -> None:
         if self._attached is not None and not self._attached.done():
-            message = (
-                f"ZooKeeper at {self.connect} did not answer within {self._connection_timeout:g} s: "
-                "start it, or correct zookeeper.connect"
-            )
+            message = f"no answer within {self._connection_timeout:g} s"
             self._attached.set_exception(ConnectionLost(ZkCode.CONNECTION_LOSS, message=message))
 
     async def close(self) -> None:

@@ -52,7 +52,7 @@ async def test_a_broker_id_that_is_taken_is_refused(tmp_path: Path) -> None:
         settings["listeners"] = f"PLAINTEXT://127.0.0.1:{free_port()}"
         del settings["advertised.listeners"]
         second = Process("second", "broker", settings, tmp_path)
-        await refused(second, "broker.id=0 is taken by a live broker", "stop that broker, or choose another broker.id")
+        await refused(second, "broker.id=0 is taken by a live broker", "Stop that broker, or choose another broker.id.")
 
 
 async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
