@@ -78,6 +78,7 @@ def produce(
     if parse is _no_form:
         raise BadUsage(f"--from {source}: there is no such form", "lines or ndjson.")
     name = _one_topic(topic_name, topic)
+    topics.check_name(name)
     summary = asyncio.run(_produce(run, name, options, file, parse))
     run.out.say(_told(summary, f"to {name}"))
     if summary.failed:
