@@ -10,7 +10,7 @@ from kops.cluster import groups, lag
 from kops.cluster.changes import DONE, FAILED, OffsetChange
 from kops.cluster.groups import Listed
 from kops.columns.group_views import GROUP_DETAILS, GROUP_LAGS, GROUPS, LAGS, MEMBERS, PACES, STATES, span
-from kops.commands import group_offsets
+from kops.commands import group_legacy, group_offsets
 from kops.commands.options import command, noun
 from kops.commands.run import Run
 from kops.errors import BadUsage, Unhealthy
@@ -39,6 +39,9 @@ def list_groups(
     kind: Annotated[str | None, typer.Option("--type", help="Only groups of this protocol type.")] = None,
 ) -> None:
     """List groups with their state, from every broker."""
+    if run.through_zookeeper:
+        group_legacy.show(run, _names(name, group))
+        return
     found = _selected(run, _names(name, group), regex)
     states = {word.strip().lower() for word in (state or "").split(",") if word.strip()}
     unknown = states - {
@@ -77,6 +80,9 @@ def describe(
     wanted = _names(name, group)
     if not wanted and regex is None and not all_groups:
         raise BadUsage("no group is named", "For example `kops group describe NAME`, or --all-groups.")
+    if run.through_zookeeper:
+        group_legacy.describe(run, wanted)
+        return
     found = _selected(run, wanted, regex)
     if state:
         run.show(STATES, groups.describe(run.session, found), kafka_groups.states)
@@ -146,11 +152,15 @@ def delete(
     group: GroupOption = None,
     regex: Regex = None,
     all_groups: AllGroups = False,
+    legacy: Annotated[bool, typer.Option("--legacy", help="Groups that old clients keep in ZooKeeper.")] = False,
 ) -> None:
     """Delete groups that nobody is in, with all they have committed; `kops undo` brings the offsets back."""
     wanted = _names(name, group)
     if not wanted and regex is None and not all_groups:
         raise BadUsage("no group is named", "For example `kops group delete NAME`.")
+    if legacy or run.through_zookeeper:
+        group_legacy.delete(run, wanted)
+        return
     found = _selected(run, wanted, regex)
     busy = [one for one in groups.describe(run.session, found) if not one.idle]
     if busy:

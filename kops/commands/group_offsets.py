@@ -1,5 +1,6 @@
 """``kops group reset`` and ``delete-offsets``: options, the plan, the question, the change and its proof."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Annotated
 
 import typer
 
-from kops.cluster import groups, times
+from kops.cluster import groups, legacy_groups, times
 from kops.cluster.changes import OffsetChange, Step
 from kops.cluster.offsets import Position
 from kops.columns.group_views import STEPS
+from kops.commands import group_legacy
 from kops.commands.options import command
 from kops.commands.run import Run
 from kops.errors import BadUsage
@@ -75,6 +77,9 @@ def reset_offsets(
     if topic and all_topics:
         raise BadUsage("--topic and --all-topics say different things", "Leave one of them out.")
     scope = Scope(targets.scope(topic or []), include_uncommitted)
+    if run.through_zookeeper:
+        group_legacy.move(run, names, scope, target)
+        return
     if wait_empty:
         groups.wait_empty(run.session, names, times.duration(wait_empty) / 1000)
     steps = reset.plan(run.session, names, scope, target)
@@ -161,6 +166,8 @@ def _names(run: Run, named: list[str], regex: str | None, everything: bool, file
     if named and (regex or everything):
         raise BadUsage("groups are named, and yet all or a pattern are asked for", "Leave one of them out.")
     if regex is not None or everything:
+        if run.through_zookeeper:
+            return [one.id for one in legacy_groups.select(run.session.zookeeper, []) if fits(one.id, regex)]
         found = [one.id for one in groups.select(run.session, [], regex)]
         if not found:
             raise BadUsage("no group is there, or none matches", "`kops group list` shows the groups there are.")
@@ -168,6 +175,10 @@ def _names(run: Run, named: list[str], regex: str | None, everything: bool, file
     if not named and file is None:
         raise BadUsage("no group is named", "For example `kops group reset NAME --to-earliest`.")
     return list(dict.fromkeys(named))
+
+
+def fits(name: str, pattern: str | None) -> bool:
+    return pattern is None or re.fullmatch(pattern, name) is not None
 
 
 def _target(

@@ -8,6 +8,7 @@ from kops.cluster import groups
 from kops.cluster.changes import UNDONE, Entry, OffsetChange
 from kops.cluster.metadata import snapshot
 from kops.columns.group_views import HISTORY
+from kops.commands import group_legacy
 from kops.commands.options import command
 from kops.commands.run import Run
 from kops.operations import journal, reset
@@ -34,6 +35,9 @@ def undo(
     """Put back what was there before a change: the latest one on this cluster, or the one named."""
     cluster = "" if identity else snapshot(run.session, []).cluster_id or ""
     entry = journal.find(identity, lambda one: one.cluster == cluster)
+    if entry.way == "zookeeper":
+        run.show(HISTORY, [group_legacy.undo(run, entry, force=force)])
+        return
     changes = reset.undo_plan(run.session, entry, force=force)
     busy = reset.busy(run.session, entry.groups)
     if busy:

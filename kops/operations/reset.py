@@ -30,10 +30,21 @@ class Scope:
     uncommitted: bool = False
 
 
-def plan(session: Session, names: Sequence[str], scope: Scope, target: Target) -> list[Step]:
-    """What would become of each partition; nothing is changed. A group that is not there yet is planned, too."""
-    known = {one.id: one for one in groups.listed(session)}
-    committed = groups.committed(session, [known[name] for name in names if name in known])
+def plan(
+    session: Session,
+    names: Sequence[str],
+    scope: Scope,
+    target: Target,
+    held: Mapping[str, groups.Offsets] | None = None,
+) -> list[Step]:
+    """What would become of each partition; nothing is changed. A group that is not there yet is planned, too.
+
+    ``held``: what the groups have committed, where that is not with the brokers.
+    """
+    listed = {one.id: one for one in groups.listed(session)} if held is None else {}
+    known = listed.keys() if held is None else held.keys()
+    mine = [listed[name] for name in names if name in listed]
+    committed = groups.committed(session, mine) if held is None else held
     source = target.given or {}
     for name in names:
         if name not in known and not scope.topics and not source:

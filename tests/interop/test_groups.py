@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from kazoo.client import KazooClient
 
 from kops.cli import main
 from tests.cluster.processes import Process, free_port
@@ -23,8 +24,8 @@ COMMAND = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """ZooKeeper and a broker of ours; its address."""
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """ZooKeeper and a broker of ours; the addresses of the broker and of ZooKeeper."""
     folder = tmp_path_factory.mktemp("ours")
     keeper, port = free_port(), free_port()
     zookeeper = Process(
@@ -48,16 +49,22 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         until(lambda: accepts(keeper), "ZooKeeper does not listen", zookeeper.log)
         broker.start()
         until(lambda: accepts(port), "the broker does not listen", broker.log)
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", f"127.0.0.1:{keeper}"
     finally:
         broker.kill()
         zookeeper.kill()
 
 
 @pytest.fixture(params=["apache", "ours"])
-def address(request: pytest.FixtureRequest) -> str:
+def servers(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The addresses of a broker and of ZooKeeper."""
     found = request.getfixturevalue(request.param)
-    return found.bootstrap if isinstance(found, Cluster) else str(found)
+    return (found.bootstrap, found.zookeeper) if isinstance(found, Cluster) else found
+
+
+@pytest.fixture
+def address(servers: tuple[str, str]) -> str:
+    return servers[0]
 
 
 @pytest.fixture
@@ -249,3 +256,39 @@ def test_a_deleted_topic_is_told_and_stands_in_nobodys_way(address: str, kops: K
     kops("group", "lag", "both", "--fail-above", "0")
     kops("group", "reset", "both", "--shift-by", "-1", "--yes")
     kops("group", "lag", "both", "--fail-above", "1", code=10)
+
+
+def test_groups_from_before_0_9_are_looked_at_moved_and_deleted_in_zookeeper(
+    servers: tuple[str, str], kops: Kops, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KOPS_BOOTSTRAP_SERVERS")
+    way = ("--zookeeper", servers[1])
+    client = KazooClient(servers[1])
+    client.start()
+    try:
+        for partition, offset in ((0, b"5"), (1, b"12")):
+            client.create(f"/consumers/old/offsets/{topic}/{partition}", offset, makepath=True)
+        client.create(f"/consumers/old/owners/{topic}/0", b"host-1-0", makepath=True)
+        client.create("/consumers/old/ids/host-1", b"{}", ephemeral=True, makepath=True)
+
+        def committed() -> list[int]:
+            return [
+                one["committed"] for one in json.loads(kops("group", "describe", "old", *way, "-o", "json"))["items"]
+            ]
+
+        assert kops("group", "list", *way, "-o", "name").split() == ["old"]
+        first = json.loads(kops("group", "describe", "old", *way, "-o", "json"))["items"][0]
+        assert (first["committed"], first["end"], first["lag"], first["owner"]) == (5, 30, 25, "host-1-0")
+        assert "in use by host-1" in kops("group", "reset", "old", "--to-latest", "--yes", *way, code=4)
+        kops("group", "delete", "old", "--yes", *way, code=4)
+        client.delete("/consumers/old/ids/host-1")
+        kops("group", "reset", "old", "--shift-by", "-3", "--yes", *way)
+        assert committed() == [2, 9]
+        kops("undo", "--yes", "--bootstrap-server", servers[0])
+        assert committed() == [5, 12]
+        kops("group", "delete", "old", *way, code=4)  # nobody is there to be asked
+        kops("group", "delete", "old", "--yes", *way)
+        assert client.exists("/consumers/old") is None
+    finally:
+        client.stop()
+        client.close()
