@@ -86,6 +86,8 @@ class Replicas:
         self.broker_epoch = broker_epoch
         self.controller_epoch = -1
         self.isr_changes: IsrChanges | None = None
+        self.is_stopping = False
+        """Leadership is being handed over: what this broker comes to follow now, it does not begin to fetch."""
         self.lag = config.replica_lag_time_max_ms / 1000
         self.wake = Wake()
         self.sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, host.dice.random, self.wake)

@@ -164,7 +164,12 @@ class RoleChanges:
         return hosted
 
     def _fetch(self, hosted: HostedPartition) -> None:
-        """Fetch from a leader that UpdateMetadata has named alive; :meth:`metadata_updated` sees to the others."""
+        """Fetch from a leader that UpdateMetadata has named alive; :meth:`metadata_updated` sees to the others.
+
+        Not when this broker is stopping, and nobody waits for it: its leader would wait, once it had caught up.
+        """
+        if self.replicas.is_stopping and self._broker_id not in hosted.partition.isr:
+            return
         if self.replicas.metadata.is_alive(hosted.partition.leader):
             self.replicas.fetchers.add(hosted)
 

@@ -112,7 +112,7 @@ Log = list[tuple[int, bytes]]
 
 @dataclass(slots=True)
 class History:
-    """What happened. ``final``: per partition and replica, the whole log once all is quiet. ``trouble``: seen at once."""
+    """What happened. ``final``: partition -> replica -> its whole log once all is quiet. ``trouble``: seen at once."""
 
     writes: list[Write] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)

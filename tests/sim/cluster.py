@@ -19,7 +19,7 @@ from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, T
 from broker.wire.records import Record, build_batch, read_all
 from broker.zookeeper.config import ZooKeeperConfig
 from broker.zookeeper.server import ZooKeeperServer
-from tests.sim.disk import Disk
+from tests.sim.disk import SYNC_SECONDS, Disk
 from tests.sim.host import sim_host
 from tests.sim.network import Network
 from tests.sim.world import Process, World
@@ -38,6 +38,7 @@ class Cluster:
         self.network = Network(self.world)
         self.settings = {"default_replication_factor": min(3, brokers), "num_partitions": 1, **settings}
         self.disks: dict[str, Disk] = {}
+        self.sync_seconds = SYNC_SECONDS
         self.servers: dict[int, KafkaServer] = {}
         self.halted: list[str] = []
         self.ids = list(range(1, brokers + 1))
@@ -46,7 +47,10 @@ class Cluster:
     def host(self, name: str) -> tuple[Process, Host]:
         process = self.world.process(name)
         self.network.revive(name)
-        disk = self.disks.setdefault(name, Disk(self.world))
+        disk = self.disks.get(name)
+        if disk is None:
+            disk = self.disks[name] = Disk(self.world)
+            disk.sync_seconds = self.sync_seconds
         return process, sim_host(process, self.network, disk)
 
     def start(self) -> None:

@@ -22,12 +22,13 @@ WallClock = Callable[[], int]
 class Inode:
     """``data`` is the page cache; ``durable`` is what the platter holds."""
 
-    __slots__ = ("data", "durable", "mtime_ms")
+    __slots__ = ("data", "durable", "mtime_ms", "synced", "syncs")
 
     def __init__(self, mtime_ms: int) -> None:
         self.data = bytearray()
         self.durable = b""
         self.mtime_ms = mtime_ms
+        self.syncs = self.synced = 0
 
 
 class Disk:
@@ -113,8 +114,11 @@ class SimFile:
         """What the sync covers is fixed at the call; it counts when it ends."""
         self.files.process.tick()
         covered = bytes(self.inode.data)
+        self.inode.syncs += 1
+        mine = self.inode.syncs
         await self.files.wait(self.files.disk.sync_seconds)
-        self.inode.durable = covered
+        if mine > self.inode.synced:  # one that began later may have ended earlier, and covers more
+            self.inode.synced, self.inode.durable = mine, covered
 
 
 class SimLock:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.sim.cluster import SESSION_MS, Cluster
-from tests.sim.disk import SYNC_SECONDS
 
 SESSION = SESSION_MS / 1000
 VICTIMS = ("leader", "leader", "controller", "follower", "any")
@@ -20,7 +19,7 @@ REBOOT_SECONDS = 2.5 * SESSION
 
 
 class Fault(NamedTuple):
-    """``kind`` befalls ``victim`` (a role, resolved when it is due) at ``at`` for ``lasts`` seconds; ``n`` is its own."""
+    """``kind`` befalls ``victim`` (a role, resolved when due) at ``at`` for ``lasts`` seconds; ``n`` is its own."""
 
     at: float
     kind: str
@@ -102,7 +101,7 @@ class Nemesis:
         cluster.network.heal()
         cluster.network.low, cluster.network.high = 0.000_05, 0.000_4
         for disk in cluster.disks.values():
-            disk.sync_seconds = SYNC_SECONDS
+            disk.sync_seconds = self.cluster.sync_seconds
         for process in cluster.world.processes.values():
             process.resume()
             process.doom(0, process.kill)
@@ -239,7 +238,7 @@ class Nemesis:
         disk.sync_seconds = fault.n / 400
 
         def mend() -> None:
-            disk.sync_seconds = SYNC_SECONDS
+            disk.sync_seconds = self.cluster.sync_seconds
 
         self._after(fault.lasts, mend)
 

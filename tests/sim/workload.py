@@ -45,7 +45,7 @@ NOT_DONE = (
     ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER,
     ErrorCode.INVALID_PRODUCER_EPOCH,
 )
-"""Answers that a broker gives before it appends (NOT_LEADER_OR_FOLLOWER may also come after, KAFKA_STORAGE_ERROR too)."""
+"""Answers that come before anything is appended (NOT_LEADER_OR_FOLLOWER and KAFKA_STORAGE_ERROR may come after)."""
 
 
 class Unanswered(Exception):
@@ -141,7 +141,9 @@ class Workload:
             producer_epoch=0 if producer_id >= 0 else -1,
             base_sequence=sequence,
         )
-        data = TopicProduceData(name=TOPIC, partition_data=[PartitionProduceData(index=write.partition, records=bytes(batch))])
+        data = TopicProduceData(
+            name=TOPIC, partition_data=[PartitionProduceData(index=write.partition, records=bytes(batch))]
+        )
         request = ProduceRequest(acks=-1, timeout_ms=2000, topic_data=[data])
         reply = await self._ask(who, to, ApiKey.PRODUCE, 8, request)
         answer = reply.responses[0].partition_responses[0]
@@ -244,9 +246,7 @@ class Workload:
             for partition in range(self.partitions):
                 leader, epoch = await self._leader("ends", partition)
                 wanted = ListOffsetsPartition(partition_index=partition, current_leader_epoch=epoch, timestamp=-1)
-                request = ListOffsetsRequest(
-                    replica_id=-1, topics=[ListOffsetsTopic(name=TOPIC, partitions=[wanted])]
-                )
+                request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=TOPIC, partitions=[wanted])])
                 began = self.clock.monotonic()
                 try:
                     reply = await self._ask("ends", leader, ApiKey.LIST_OFFSETS, 5, request)

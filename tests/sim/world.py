@@ -84,6 +84,7 @@ class World:
         self.steps = 0
         self.trace = 0
         self.processes: dict[str, Process] = {}
+        self._all: list[Process] = []
         self.errors: list[str] = []
         self._agenda: list[tuple[float, float, int, Callable[[], None]]] = []
         self._sequence = 0
@@ -93,6 +94,7 @@ class World:
         old = self.processes.get(name)
         assert old is None or old.dead, f"{name} is still alive"
         process = self.processes[name] = Process(self, name)
+        self._all.append(process)
         return process
 
     def at(self, when: float, action: Callable[[], None]) -> None:
@@ -146,7 +148,7 @@ class World:
 
     def close(self) -> None:
         """Bury everybody: close what is left of their coroutines with the doors shut."""
-        for process in self.processes.values():
+        for process in self._all:
             process.dead = True
-        for process in self.processes.values():
+        for process in self._all:
             process.loop.bury()

@@ -1,0 +1,33 @@
+"""All machines lose power in the moment in which a write is acknowledged: with flush.messages=1 it is there again."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.wire.errors import ErrorCode
+from tests.sim.cluster import Client, Cluster
+from tests.sim.test_failover import controller_of, leader_of
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_was_acknowledged_with_flush_survives_the_loss_of_all_power(seed: int) -> None:
+    cluster = Cluster(seed, min_insync_replicas=2, log_flush_interval_messages=1)
+    cluster.sync_seconds = 0.03
+    cluster.start()
+    client = Client(cluster)
+    assert cluster.call(client.create("orders", via=controller_of(cluster))) == ErrorCode.NONE
+    acknowledged = [b"%d" % number for number in range(4)]
+    leader = leader_of(cluster, "orders")
+    for value in acknowledged:
+        assert cluster.call(client.produce("orders", value, to=leader)) == ErrorCode.NONE
+
+    for name in ("zookeeper", "broker-1", "broker-2", "broker-3"):
+        cluster.lose_power(name)
+    cluster.start_zookeeper()
+    for broker_id in cluster.ids:
+        cluster.start_broker(broker_id)
+    cluster.until(cluster.is_whole, 60, "all are back")
+    leader = leader_of(cluster, "orders")
+    assert cluster.call(client.produce("orders", b"after", to=leader)) == ErrorCode.NONE
+    assert cluster.call(client.read("orders", of=leader)) == [*acknowledged, b"after"]
+    cluster.close()
