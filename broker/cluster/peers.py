@@ -102,14 +102,18 @@ class Line:
         return answer
 
     async def _dial(self) -> None:
+        protocol = _Wire(self._on_frame, self._on_lost)
         try:
-            _, protocol = await self._net.dial(self.host, self.port, lambda: _Wire(self._on_frame, self._on_lost))
+            await self._net.dial(self.host, self.port, lambda: protocol)
         except OSError as error:
             self._dialing = None
             self._drop(str(error))
             return
+        except asyncio.CancelledError:
+            if protocol.transport is not None:  # given up in the very moment in which it was made
+                protocol.transport.abort()
+            raise
         self._dialing = None
-        assert isinstance(protocol, _Wire)
         self._wire = protocol
         if protocol.lost is not None or protocol.transport is None:
             self._drop(protocol.lost or "closed the connection")

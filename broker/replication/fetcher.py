@@ -272,6 +272,7 @@ class Fetcher:
     async def _fetch(self) -> bool:
         """One fetch of all that are FETCHING; False if none is."""
         session = self._session
+        await self._settle()
         stated, forgotten = self._statements()
         if not stated and not session.stated:
             return False
@@ -296,6 +297,18 @@ class Fetcher:
                 elif followed is None and data.error_code:
                     session.begin_again(list(self._followed))  # the leader would repeat it at once, for ever
         return True
+
+    async def _settle(self) -> None:
+        """A fetch tells the leader how far we got, so what flush.messages wants synced must be synced before."""
+        for key in list(self._session.dirty):
+            followed = self._followed.get(key)
+            if followed is not None and not followed.hosted.log.durability.is_settled:
+                await self._settled(followed)
+
+    async def _settled(self, followed: Followed) -> None:
+        log = followed.hosted.log
+        while not (log.durability.is_settled or log.dir.is_offline) and self._followed.get(followed.key) is followed:
+            await log.durability.wait()
 
     def _statements(self) -> tuple[list[Followed], list[Forgotten]]:
         """What to state in the next fetch, and what to take out of the leader's session."""

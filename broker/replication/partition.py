@@ -157,13 +157,15 @@ class Progress:
 class Partition:
     """One replica of one partition on this broker.
 
-    ``min_insync_replicas`` is asked each time, because the topic's setting may change; ``end`` is the leader's log end.
+    ``min_insync_replicas`` is asked each time, because the topic's setting may change; ``end`` is the leader's log end,
+    ``durable_end`` how far the log may be counted upon where flush.messages wants it synced.
     """
 
     topic: str
     index: int
     rules: Rules
     min_insync_replicas: Callable[[], int]
+    durable_end: Callable[[], int] | None = None
     high_watermark: int = 0
     role: Role = Role.NONE
     leader: int = -1
@@ -335,7 +337,7 @@ class Partition:
         """
         if self.rules.gated and len(self.isr) < self.min_isr():
             return ()
-        offset = self.end
+        offset = self.end if self.durable_end is None else min(self.end, self.durable_end())
         for replica, progress in self.progress.items():
             if progress.end < offset and (
                 replica in self.maximal_isr

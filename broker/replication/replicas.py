@@ -238,13 +238,24 @@ class Replicas:
         hosted = self._hosted.get((topic, index))
         if hosted is None:
             partition = Partition(
-                topic, index, self._rules, lambda: log.config.min_insync_replicas, high_watermark=log.high_watermark
+                topic,
+                index,
+                self._rules,
+                lambda: log.config.min_insync_replicas,
+                lambda: log.durability.end,
+                high_watermark=log.high_watermark,
             )
             hosted = self._hosted[topic, index] = HostedPartition(partition, log)
+            log.durability.on_settled = lambda: self._settled(hosted)
             self._offline.discard((topic, index))
         if log.topic_id is not None:
             self._names[log.topic_id] = topic
         return hosted
+
+    def _settled(self, hosted: HostedPartition) -> None:
+        """The log is synced as far as flush.messages wants it: what waited for that may be committed."""
+        if hosted.is_leader and self._hosted.get((hosted.topic, hosted.index)) is hosted:
+            self.perform(hosted, hosted.partition.reconsider(self._monotonic()))
 
     def silence(self, topic: str, index: int) -> None:
         """Neither lead nor follow it until the next LeaderAndIsr; the log and the epochs are kept."""

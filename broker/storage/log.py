@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from broker.storage import checkpoints, retention, timestamps, truncation
+from broker.storage import checkpoints, flushing, retention, timestamps, truncation
 from broker.storage.admission import by_segment, follower_batches, leader_header
 from broker.storage.leader_epochs import LeaderEpochs
 from broker.storage.log_dir import LogDir
@@ -48,11 +48,11 @@ class Log:
         "_flush_messages",
         "_level",
         "_roll_ms",
-        "_synced_rewinds",
         "_writes_log_append_time",
         "config",
         "dir",
         "directory",
+        "durability",
         "high_watermark",
         "leader_epochs",
         "log_end_offset",
@@ -64,6 +64,7 @@ class Log:
         "rewinds",
         "rules",
         "segments",
+        "synced_rewinds",
         "topic",
         "topic_id",
     )
@@ -80,7 +81,8 @@ class Log:
         self.log_end_offset = 0
         self.high_watermark = 0
         self.recovery_point = 0
-        self.rewinds = self._synced_rewinds = 0
+        self.rewinds = self.synced_rewinds = 0
+        self.durability = flushing.Durability(self)
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)
         self.positions = Positions()
@@ -178,7 +180,7 @@ class Log:
         self.positions.appended(last + 1, segment.size)
         self.log_end_offset = last + 1
         if last + 1 - self.recovery_point >= self._flush_messages:
-            self.dir.request_flush(self)
+            self.durability.require()
         stamp = now_ms if self._writes_log_append_time else -1
         return AppendInfo(first, last, timestamp, stamp, self.log_start_offset, size, head.record_count, False)
 
@@ -225,7 +227,7 @@ class Log:
             self.dir.fail(error)
         self.log_end_offset = last.next_offset
         if self.log_end_offset - self.recovery_point >= self._flush_messages:
-            self.dir.request_flush(self)
+            self.durability.require()
         return end - start
 
     def _check_size(self, size: int) -> None:
@@ -276,34 +278,11 @@ class Log:
 
     async def flush(self) -> None:
         """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
-        checkpointed = self._synced_rewinds
-        while (seen := self.rewinds) != checkpointed:
-            # The checkpoint calls synced what was cut. It must know better before anything written there since is
-            # synced: after a power loss between the two, old and new would be mixed and not looked at.
-            await self.dir.checkpoint_recovery()
-            checkpointed = seen
-        end = self.log_end_offset
-        if end > self.recovery_point or seen != self._synced_rewinds:
-            for segment in self.segments[self._index_of(self.recovery_point - 1) :]:
-                await self._sync(segment)
-            await self.dir.files.fsync_dir(self.directory)
-            if self.recovery_point == 0:
-                await self.dir.files.fsync_dir(self.dir.path)  # the partition's directory itself may be new
-            if self.rewinds == seen:
-                self.recovery_point = max(self.recovery_point, end)
-                self._synced_rewinds = seen
-        await self.leader_epochs.sync()
+        await flushing.flush(self)
 
-    async def _sync(self, segment: Segment) -> None:
-        """Sync a segment that may go away meanwhile; then its failure means nothing."""
-        try:
-            if segment in self.segments:
-                await segment.sync()
-            if segment in self.segments:
-                await segment.sync_indexes()
-        except OSError:
-            if segment in self.segments:
-                raise
+    def segments_from(self, offset: int) -> list[Segment]:
+        """The segment that holds ``offset`` and all after it."""
+        return self.segments[self._index_of(offset) :]
 
     # --- read
 

@@ -61,6 +61,8 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
     else:
         yield from _recover(log, recovery_point, names)
     _settle_offsets(log, known, now_ms)
+    if log.log_end_offset - log.recovery_point >= log.config.flush_messages:
+        log.durability.require()  # found in the page cache of a process that was killed, perhaps not on the disk
     log.leader_epochs.release()
     _remove_stray_snapshots(log)
     yield from replay_producers(log, now_ms, known.producer_expiration_ms)
