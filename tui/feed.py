@@ -25,7 +25,7 @@ from kops.local import processes, servers, state
 from kops.local.state import BROKER, Server
 from kops.operations import drill
 from kops.session import Session, open_zookeeper
-from tui.history import Event, History
+from tui.history import PROCESSES_MS, Event, History
 from tui.rates import Rates
 from tui.snapshots import Condition, Gauges, Process, View
 
@@ -71,6 +71,7 @@ class Feed:
         self._hosts: dict[int, Broker] = {}
         self._silent_until: dict[int, float] = {}
         self._failures = 0
+        self._processes: dict[int, Process] = {}
 
     # what screens ask of it
 
@@ -102,6 +103,8 @@ class Feed:
 
     def start(self) -> None:
         self._tasks = [asyncio.ensure_future(self._look_forever()), asyncio.ensure_future(self._measure_forever())]
+        if self.context.cluster:
+            self._tasks.append(asyncio.ensure_future(self._look_at_processes_forever()))
         if self.context.zookeeper:
             self._tasks.append(asyncio.ensure_future(self._watch_forever()))
 
@@ -200,18 +203,27 @@ class Feed:
                 continue
             began = self.now()
             try:
-                seen, running = await self.work(self._look)
+                seen = await self.work(self._look)
             except KopsError as error:
                 self._look_failed(error)
                 wait = min(self.interval * 2 ** min(self._failures, 6), LONGEST_WAIT)
                 continue
             self._failures, self.reason = 0, ""
-            self._looked(seen, running)
+            self._looked(seen)
             wait = max(0.05, self.interval - (self.now() - began))
 
-    def _look(self) -> tuple[Snapshot, dict[int, Process]]:
-        running = {server.id: _process(server) for server in self.servers()}
-        return metadata.snapshot(self._session, None, self._whom()), running
+    def _look(self) -> Snapshot:
+        return metadata.snapshot(self._session, None, self._whom())
+
+    async def _look_at_processes_forever(self) -> None:
+        """Apart from the brokers' answers: a paused broker holds those up, and is to be seen as paused at once."""
+        while True:
+            found = await self.work(lambda: {server.id: _process(server) for server in self.servers()})
+            before, self._processes = self._processes, found
+            states = {broker: process.state for broker, process in found.items()}
+            if self.view is not None and states != {broker: process.state for broker, process in before.items()}:
+                self._publish(replace(self.view, at=self.wall(), processes=found), confirmed=False)
+            await asyncio.sleep(PROCESSES_MS / 1000)
 
     def _whom(self) -> int | None:
         """The broker that answered last, or after a failure the next that is not known to be silent."""
@@ -233,7 +245,7 @@ class Feed:
             self._threads.submit(stale.close)
         self.changed()
 
-    def _looked(self, seen: Snapshot, running: dict[int, Process]) -> None:
+    def _looked(self, seen: Snapshot) -> None:
         self._hosts.update({broker.id: broker for broker in seen.brokers})
         partitions = {one.name: self._pushed_over(one) for topic in seen.topics for one in topic.partitions}
         before = self.view.partitions if self.view else {}
@@ -249,7 +261,7 @@ class Feed:
                 partitions=partitions,
                 resolution_ms=int(self.interval * 1000),
                 pushed=self._registered is not None,
-                processes=running,
+                processes=self._processes,
                 asked=self._whom() or -1,
             )
         )

@@ -13,6 +13,8 @@ from tui.snapshots import Process, View
 
 HIGHLIGHT_MS = 4000
 QUIET_MS = 30_000
+PROCESSES_MS = 250
+"""How often the processes of this machine are looked at."""
 KEPT = 5000
 TOGETHER_MS = 250
 
@@ -121,7 +123,7 @@ class History:
             old = before.get(broker)
             if old is not None and old.state != process.state:
                 text = f"process {old.state} → {process.state}"
-                yield Event(view.at, "process", f"broker {broker}", text, view.resolution_ms)
+                yield Event(view.at, "process", f"broker {broker}", text, PROCESSES_MS)
 
     def _partitions(self, before: Mapping[str, Partition], view: View) -> list[Event]:
         found: list[Event] = []
@@ -163,24 +165,23 @@ class History:
 
 def condensed(events: Iterable[Event]) -> list[Event]:
     """In the order of their times; what happened to several partitions at once in one line."""
-    found: list[tuple[Event, int]] = []
+    found: list[tuple[Event, set[str]]] = []
     for event in sorted(events, key=lambda one: one.at):
-        alike = (
-            index
-            for index in range(len(found) - 1, max(-1, len(found) - 5), -1)
-            if event.kind in ("leader", "epoch", "isr", "topic")
-            and found[index][0].kind == event.kind
-            and event.at - found[index][0].at <= TOGETHER_MS
-        )
-        index = next(alike, None)
-        if index is None:
-            found.append((event, 1))
+        joined = next((one for one in found[-4:] if _belongs(event, *one)), None)
+        if joined is None:
+            found.append((event, {event.subject}))
         else:
-            found[index] = found[index][0], found[index][1] + 1
+            joined[1].add(event.subject)
     return [
-        event if more == 1 else replace(event, text=f"{event.text}   and {more - 1} more partitions")
-        for event, more in found
+        event if len(subjects) == 1 else replace(event, text=f"{event.text}   and {len(subjects) - 1} more partitions")
+        for event, subjects in found
     ]
+
+
+def _belongs(event: Event, first: Event, subjects: set[str]) -> bool:
+    """Whether it is the same kind of thing, at the same time, in another partition."""
+    alike = event.kind == first.kind and event.kind in ("leader", "epoch", "isr", "topic")
+    return alike and event.at - first.at <= TOGETHER_MS and event.subject not in subjects
 
 
 def letter(partition: Partition, broker: int, present: frozenset[int]) -> str:

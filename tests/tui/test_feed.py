@@ -15,9 +15,7 @@ from kops.errors import Unreachable
 from tests.cluster.processes import eventually
 from tests.tui.canned import NOON, WHOLE, CannedFeed, view
 from tui.feed import Feed
-from tui.snapshots import Condition, Gauges, Process
-
-Looked = tuple[Snapshot, dict[int, Process]]
+from tui.snapshots import Condition, Gauges
 
 
 class Scripted(Feed):
@@ -30,13 +28,13 @@ class Scripted(Feed):
         self.gate.set()
         self.failing = False
 
-    def _look(self) -> Looked:
+    def _look(self) -> Snapshot:
         self.looks += 1
         assert self.gate.wait(10)
         if self.failing:
             raise Unreachable("no broker answers")
         seen = view()
-        return Snapshot(seen.cluster_id, seen.controller, seen.brokers, seen.topics), {}
+        return Snapshot(seen.cluster_id, seen.controller, seen.brokers, seen.topics)
 
     async def _measure_forever(self) -> None:
         await asyncio.Event().wait()
@@ -107,7 +105,7 @@ async def test_nothing_is_asked_while_paused(feed: Scripted) -> None:
 
 def looked(feed: Feed, **changes: Any) -> None:
     seen = view(**changes)
-    feed._looked(Snapshot(seen.cluster_id, seen.controller, seen.brokers, seen.topics), {})
+    feed._looked(Snapshot(seen.cluster_id, seen.controller, seen.brokers, seen.topics))
 
 
 async def told(feed: Feed, *facts: Any) -> None:

@@ -87,6 +87,11 @@ def test_what_happens_to_many_partitions_at_once_takes_one_line() -> None:
     ]
 
 
+def test_what_happens_to_one_partition_twice_takes_two_lines() -> None:
+    twice = [Event(NOON + n, "leader", "orders-0", text) for n, text in enumerate(("1 → none", "none → 2"))]
+    assert condensed(twice) == twice
+
+
 def test_topics_that_come_and_go_are_told() -> None:
     history = History()
     history.observe(view(WHOLE[:1]))

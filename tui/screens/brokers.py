@@ -37,7 +37,7 @@ class BrokersScreen(BrokersMenu, KopsScreen):
     heading: ClassVar[str] = "brokers"
     needs: ClassVar[tuple[str, ...]] = ("sizes",)
     BINDINGS = [
-        Binding("b", "brokers_menu", "kill, pause, start…"),
+        Binding("b", "brokers_menu", "kill, pause…"),
         Binding("d", "describe", "settings"),
     ]
 

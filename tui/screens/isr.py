@@ -25,10 +25,10 @@ LEGEND = "L leader  F in sync  o out of sync  x away  * preferred leader"
 class IsrScreen(BrokersMenu, DrillMenu, KopsScreen):
     heading: ClassVar[str] = "isr"
     BINDINGS = [
-        Binding("b", "brokers_menu", "kill, pause, start…"),
+        Binding("b", "brokers_menu", "brokers…"),
         Binding("d", "drill", "drill"),
-        Binding("a", "affected", "only affected"),
-        Binding("c", "clear", "new timeline"),
+        Binding("a", "affected", "affected"),
+        Binding("c", "clear", "clear"),
     ]
 
     def __init__(self) -> None:
