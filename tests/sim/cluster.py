@@ -70,6 +70,7 @@ class Cluster:
 
     def start_broker(self, broker_id: int) -> None:
         process, host = self.host(f"broker-{broker_id}")
+        self.servers.pop(broker_id, None)
         config = KafkaConfig.of(
             broker_id=broker_id,
             listeners=(f"PLAINTEXT://127.0.0.1:{BROKER_PORT + broker_id - 1}",),
