@@ -15,6 +15,9 @@ from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-def
 from kazoo.client import KazooClient
 
 from kops.cli import main
+from kops.cluster.metadata import snapshot
+from kops.contexts import Context
+from kops.session import Session
 from tests.cluster.processes import Process, free_port
 from tests.interop.apache import Apache, Cluster, accepts, collect_what_clients_left, until
 
@@ -49,6 +52,8 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
         until(lambda: accepts(keeper), "ZooKeeper does not listen", zookeeper.log)
         broker.start()
         until(lambda: accepts(port), "the broker does not listen", broker.log)
+        with Session(Context(bootstrap_servers=f"127.0.0.1:{port}")) as session:
+            until(lambda: snapshot(session, []).controller >= 0, "nobody is elected controller", broker.log)
         yield f"127.0.0.1:{port}", f"127.0.0.1:{keeper}"
     finally:
         broker.kill()
