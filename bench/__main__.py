@@ -26,7 +26,7 @@ import bench.clients
 import bench.life  # noqa: F401 - these three register their rows, which are measured in this order
 from bench.client import delete_topics
 from bench.engines import JARS, Cluster
-from bench.report import LOADED, STARTED, Results, table
+from bench.report import LOADED, STARTED, Results, put_into, table
 from bench.row import ROWS, Row
 
 TOUCHED = 4 << 30
@@ -41,9 +41,13 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rows whose name contains this")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
     parser.add_argument("--report", type=Path, help="print the table of the figures in this file, measure nothing")
+    parser.add_argument("--into", type=Path, help="with --report: put the table into this page, between its marks")
     options = parser.parse_args()
     if options.report:
-        print(table(json.loads(options.report.read_text())))
+        text = table(json.loads(options.report.read_text()))
+        if options.into:
+            options.into.write_text(put_into(options.into.read_text(), text))
+        print(text)
         return 0
     engines = [name for name in options.engines.split(",") if usable(name)]
     rows = [row for row in ROWS if options.only in row.name]

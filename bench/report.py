@@ -29,6 +29,15 @@ def table(results: Results) -> str:
     return "\n".join(lines)
 
 
+def put_into(page: str, text: str) -> str:
+    """``page`` with ``text`` between its marks. Raises ValueError where it has none."""
+    before, begin, rest = page.partition("<!-- measured -->\n")
+    _, end, after = rest.partition("<!-- end -->")
+    if not begin or not end:
+        raise ValueError("the page has no <!-- measured --> and <!-- end -->")
+    return f"{before}{begin}{text}\n{end}{after}"
+
+
 def _line(name: str, figure: str, by_engine: dict[str, list[Figures]], asked: Times | AtMost | None) -> str:
     ours, theirs = (_median(by_engine.get(engine, []), figure) for engine in ("kops", "apache"))
     better = None
