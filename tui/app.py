@@ -72,7 +72,7 @@ class KopsApp(App[Context]):
         self.feed.changed = self.changed
         self.feed.start()
         self.push_screen(self.first)
-        self.set_interval(0.5, self._paint)
+        self.set_interval(0.5, self._tick)
 
     async def on_unmount(self) -> None:
         await self.feed.stop()
@@ -90,11 +90,21 @@ class KopsApp(App[Context]):
         self.set_timer(0.04, self._paint)
 
     def _paint(self) -> None:
-        """Also without anything new: ages grow, and highlights end."""
         self.painting = False
-        screen = next((one for one in reversed(self.screen_stack) if isinstance(one, KopsScreen)), None)
-        if screen is not None:
-            screen.repaint()
+        if self._shown is not None:
+            self._shown.repaint()
+
+    def _tick(self) -> None:
+        """Without anything new ages grow, highlights end, and a probe goes on."""
+        if self.feed.drilling or self.feed.history.is_fresh(self.feed.wall()):
+            self._paint()
+        elif self._shown is not None:
+            self._shown.repaint_header()
+
+    @property
+    def _shown(self) -> KopsScreen | None:
+        """The screen that is seen, dialogs over it aside."""
+        return next((one for one in reversed(self.screen_stack) if isinstance(one, KopsScreen)), None)
 
     def say(self, text: str, bad: bool = False) -> None:
         self.said = (text, bad)

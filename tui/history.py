@@ -89,6 +89,11 @@ class History:
         since = [event for event in self.events if event.at >= self.trigger.at and event is not self.trigger]
         return [self.trigger, *condensed(since)[-(limit - 1) :]] if limit > 1 else [self.trigger]
 
+    def is_fresh(self, now: int) -> bool:
+        """Whether a cell is highlighted, or was until just now."""
+        last = self.events[-1].at if self.events else 0
+        return now - last < HIGHLIGHT_MS + 1000
+
     def was(self, name: str, column: str, now: int) -> str | None:
         """What a cell showed before, while its change is fresh."""
         changed = self.changed.get((name, column))

@@ -57,11 +57,20 @@ class KopsScreen(Screen[None]):
 
     def repaint(self) -> None:
         """Show what the feed has now."""
-        if not (self.is_mounted and self.is_attached and self.query("Header") and self.query("Footer")):
-            return  # it is not composed yet, or it is being taken away
-        self.paint_header()
-        self.paint()
-        self.paint_line()
+        if self._composed:
+            self.paint_header()
+            self.paint()
+            self.paint_line()
+
+    def repaint_header(self) -> None:
+        """Only what grows older by itself."""
+        if self._composed:
+            self.paint_header()
+
+    @property
+    def _composed(self) -> bool:
+        """Not before it is put together, nor while it is taken away."""
+        return bool(self.is_mounted and self.is_attached and self.query("Header") and self.query("Footer"))
 
     def paint_header(self) -> None:
         header = self.query_one(Header)
