@@ -189,14 +189,22 @@ def controller_epoch(client: "KazooClient") -> tuple[int, int] | None:
 
 
 def remove(
-    client: "KazooClient", topic: str, keep: frozenset[str] = frozenset(), *, reelect: bool = False
+    client: "KazooClient", topic: str, keep: frozenset[str] = frozenset(), *, reelect: bool = False, gone: bool = False
 ) -> list[str]:
     """Remove all traces but those at the places to ``keep``, in one multi; the paths that were changed.
 
     ``reelect``: the controller that has the topic in memory gives way to a new one, which reads what is there.
+    ``gone``: the topic's own znode is not there; nothing is removed when somebody creates the topic again meanwhile.
     Read again and tried again when somebody changed one of them meanwhile. Raises Failed after some tries.
     """
-    from kazoo.exceptions import BadVersionError, KazooException, NoNodeError, NotEmptyError, RolledBackError
+    from kazoo.exceptions import (
+        BadVersionError,
+        KazooException,
+        NodeExistsError,
+        NoNodeError,
+        NotEmptyError,
+        RolledBackError,
+    )
 
     for _ in range(_TRIES):
         epoch = controller_epoch(client)
@@ -204,10 +212,12 @@ def remove(
         changes = [change for place, trace in found.items() if place not in keep for change in trace.changes]
         if not changes:
             return []
-        outcome = _commit(client, epoch, changes, reelect=reelect)
+        outcome = _commit(client, epoch, changes, places(topic)[0] if gone else None, reelect=reelect)
         failed = [result for result in outcome if isinstance(result, KazooException)]
         if not failed:
             return [change.path for change in changes]
+        if gone and any(isinstance(one, NodeExistsError) for one in failed):
+            return []
         unexpected = [
             one
             for one in failed
@@ -218,9 +228,15 @@ def remove(
     raise Failed(f"ZooKeeper's traces of {topic} change faster than they are removed", "Who still works on it?")
 
 
-def _commit(client: "KazooClient", epoch: tuple[int, int] | None, changes: list[Change], *, reelect: bool) -> list[Any]:
-
+def _commit(
+    client: "KazooClient", epoch: tuple[int, int] | None, changes: list[Change], absent: str | None, *, reelect: bool
+) -> list[Any]:
+    """The multi's results. ``absent``: it fails when there is a znode at that path."""
     multi = _guarded(client, epoch)
+    if absent is not None:
+        # The only way to check that something is not there: both take place, or none.
+        multi.create(absent)
+        multi.delete(absent)
     for change in changes:
         if change.data is None:
             multi.delete(change.path, change.version)

@@ -179,6 +179,8 @@ def carry_out(purge: Purge, made: Plan) -> list[Item]:
     if not purge.stuck and _held_without_znode(purge, now):
         _adopt(purge, now)
         now = survey(purge.session, purge.topic, purge.given)
+    if topic_path(now) not in now.znodes and now.known is None:
+        purge.gone = True
     if not _back(purge):
         now = _await_files(purge, made, now)
         _remove_directories(purge, now)
@@ -390,7 +392,7 @@ def _let_go(now: Survey, broker: int, partition: int, kind: str) -> bool:
 
 def _remove_znodes(purge: Purge, now: Survey) -> None:
     """What the controller left behind. A deletion that waits for a broker is cut short only when that loses nothing."""
-    if not now.znodes:
+    if not now.znodes or _back(purge):
         return
     keep = {place for place in topic_znodes.places(purge.topic) if now.acls.authorizer and "/kafka-acl" in place}
     cut = purge.stuck and _cut_short(purge, now)
@@ -398,7 +400,7 @@ def _remove_znodes(purge: Purge, now: Survey) -> None:
         keep |= set(topic_znodes.places(purge.topic)[:3])
     purge.say("removing what is left in ZooKeeper")
     with _told(purge):
-        topic_znodes.remove(purge.session.zookeeper, purge.topic, frozenset(keep), reelect=cut)
+        topic_znodes.remove(purge.session.zookeeper, purge.topic, frozenset(keep), reelect=cut, gone=purge.gone)
 
 
 def _cut_short(purge: Purge, now: Survey) -> bool:
@@ -419,7 +421,7 @@ def _cut_short(purge: Purge, now: Survey) -> bool:
 
 
 def _delete_acls(purge: Purge, now: Survey) -> None:
-    if now.acls.rules:
+    if now.acls.rules and not _back(purge):
         purge.say("deleting ACLs")
         with _told(purge):
             topic_acls.delete(purge.session, purge.topic)
