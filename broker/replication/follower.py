@@ -138,7 +138,8 @@ class Follower:
         """A fetch reply carried a diverging epoch (KIP-595): our offset and epoch are no prefix of the leader's log."""
         self._must_be(Phase.FETCHING)
         offset, _ = self._cut(epoch, end_offset, high_watermark)
-        return Truncate(offset) if offset < self.offset else None
+        # An epoch in which we led and wrote nothing goes, too, though no record does: the leader would say so for ever.
+        return Truncate(offset) if offset < self.offset or epoch < self.last_epoch else None
 
     def fetched(self, *, has_records: bool) -> Append | None:
         """A fetch was answered without error."""
