@@ -46,6 +46,7 @@ NOUNS: dict[str, Noun] = {
     "context": Noun("kops.commands.context", "Contexts: which cluster is meant.", ("contexts", "ctx")),
     "undo": Noun("kops.commands.history", "Put back what the last change changed.", (), "undo_app"),
     "history": Noun("kops.commands.history", "What kops changed and can put back.", (), "history_app"),
+    "doctor": Noun("kops.commands.doctor", "What is wrong with a cluster, and what mends it.", (), "app"),
     "version": Noun("kops.commands.version", "The version of kops and of what it runs on."),
 }
 

@@ -3,7 +3,7 @@
 Nothing here asks a broker: it works on a topic that no broker knows any more.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -320,11 +320,19 @@ def exists(client: "KazooClient", topic: str) -> bool:
     return client.exists(znodes.topic(topic)) is not None
 
 
-def names(client: "KazooClient") -> Iterator[str]:
-    """Every topic that has a znode."""
+def configured(client: "KazooClient") -> list[str]:
+    """Every topic that has a znode for its settings."""
     from broker.zk import znodes
 
-    yield from sorted(_children(client, znodes.TOPICS))
+    return sorted(_children(client, f"{znodes.CONFIG}/topics"))
+
+
+def state_changes(client: "KazooClient", partitions: Iterable[tuple[str, int]]) -> dict[str, float]:
+    """When leader or ISR of ``topic-partition`` last changed, epoch seconds; those without a state are left out."""
+    from broker.zk import znodes
+
+    stats = {f"{name}-{index}": client.exists(znodes.partition_state(name, index)) for name, index in partitions}
+    return {name: stat.mtime / 1000 for name, stat in stats.items() if stat is not None}
 
 
 def _children(client: "KazooClient", path: str) -> list[str]:

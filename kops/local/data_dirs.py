@@ -89,9 +89,14 @@ def of_cluster(cluster_id: str | None, given: Sequence[str] = ()) -> list[DataDi
     return sorted(found.values(), key=lambda one: (one.broker, one.path))
 
 
-def _known() -> Iterator[str]:
+def of_servers(cluster: str | None) -> list[DataDir]:
+    """The directories of the brokers of a cluster that kops made, whatever cluster id they have."""
+    return [opened(path) for path in _known(cluster) if os.path.isdir(path)] if cluster else []
+
+
+def _known(cluster: str | None = None) -> Iterator[str]:
     """``log.dirs`` of every broker that kops remembers; of one whose file is gone nothing is known."""
-    for server in state.servers():
+    for server in state.servers(cluster):
         if server.kind != BROKER:
             continue
         try:
