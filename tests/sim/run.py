@@ -7,6 +7,7 @@ import gc
 import logging
 import sys
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -131,6 +132,8 @@ class Run:
                 self.play()
             except Stuck as stuck:
                 verdict.stuck = str(stuck)
+            except Exception:  # noqa: BLE001 - a seed that breaks the simulation itself must not end the campaign
+                verdict.stuck = traceback.format_exc()
             verdict.violations = check(self.workload.history)
             verdict.errors = [*self.lines.errors, *self.world.errors]
             verdict.trace, verdict.simulated = self.world.trace, self.world.now
@@ -255,7 +258,9 @@ class Run:
         if high_watermark <= begin:
             return
         who = f"broker-{server.config.broker_id}"
-        for offset, value in self.stored(server, partition, begin, high_watermark):
+        with self.cluster.process(server.config.broker_id).observed():
+            found = self.stored(server, partition, begin, high_watermark)
+        for offset, value in found:
             self.workload.history.seen.append(Seen(who, partition, offset, value, self.world.now))
         self._looked[key] = high_watermark
 
