@@ -259,6 +259,7 @@ class LogDirs:
             self._offline_logs[key] = log_dir.path
             self._logs.pop(key).close()
         logger.error("log dir %s is offline: %s", log_dir.path, error)
+        logger.error("make room there or repair the disk, then restart the broker: other log dirs go on meanwhile")
         self._host.clock.call_later(0, self._tell, log_dir.path, gone)
 
     def _tell(self, path: str, gone: list[tuple[str, int]]) -> None:
