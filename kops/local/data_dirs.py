@@ -84,14 +84,23 @@ def of_cluster(cluster_id: str | None, given: Sequence[str] = ()) -> list[DataDi
             )
         found[os.path.realpath(path)] = one
     for path in _known():
-        if os.path.isdir(path) and (one := opened(path)).cluster_id == cluster_id and cluster_id is not None:
-            found.setdefault(os.path.realpath(path), one)
+        known = _used(path)
+        if known is not None and cluster_id is not None and known.cluster_id == cluster_id:
+            found.setdefault(os.path.realpath(path), known)
     return sorted(found.values(), key=lambda one: (one.broker, one.path))
 
 
 def of_servers(cluster: str | None) -> list[DataDir]:
     """The directories of the brokers of a cluster that kops made, whatever cluster id they have."""
-    return [opened(path) for path in _known(cluster) if os.path.isdir(path)] if cluster else []
+    return [one for path in _known(cluster) if (one := _used(path))] if cluster else []
+
+
+def _used(path: str) -> DataDir | None:
+    """None for what is not there (yet), or is no log directory."""
+    try:
+        return opened(path)
+    except KopsError:
+        return None
 
 
 def _known(cluster: str | None = None) -> Iterator[str]:
