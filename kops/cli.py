@@ -40,6 +40,7 @@ NOUNS: dict[str, Noun] = {
     "consume": Noun("kops.commands.record", "Read records.", (), "consume_app"),
     "record": Noun("kops.commands.record", "Records: produce, consume.", ("records",)),
     "logdir": Noun("kops.commands.logdir", "Log directories: what lies on which disk.", ("logdirs",)),
+    "log": Noun("kops.commands.log", "Files of logs, read offline: dump, verify."),
     "broker": Noun("kops.commands.broker", "Brokers: list, describe, start, stop, kill, pause.", ("brokers",)),
     "zookeeper": Noun("kops.commands.zookeeper", "ZooKeeper: start, status, shell, ls, get, watch.", ("zk",)),
     "config": Noun("kops.commands.config", "Settings of topics and brokers; example files.", ("configs",)),
