@@ -238,7 +238,8 @@ class Feed:
 
     def _look_failed(self, error: KopsError) -> None:
         self._failures += 1
-        self.reason = error.what
+        # The client has given up every broker that it knows, and names none.
+        self.reason = "no broker answers" if error.code == "NodeNotReadyError" else error.what
         if self.view is not None and self._failures % 3 == 0:
             # What the client knows may be out of date altogether: begin again from the bootstrap servers.
             stale, self._session = self._session, Session(self.context, TIMEOUT, client_id="kops-tui")
