@@ -93,6 +93,7 @@ class ZooKeeperServer:
         found = recover(files, config.snap_dir, config.log_dir)
         for note in found.notes:
             self.log.warning("%s", note)
+        await self._sync_logs()
         self.tree: Tree = found.tree
         self.durable_zxid = self.tree.last_zxid
         self._since_snapshot = found.logged
@@ -118,6 +119,20 @@ class ZooKeeperServer:
             loop.create_task(self._sweep(), name="zookeeper-sweep"),
             loop.create_task(self._remove_overdue(), name="zookeeper-containers"),
         ]
+
+    async def _sync_logs(self) -> None:
+        """What was replayed may be in the page cache only, of a server that was killed, and so may a cut.
+
+        The next transactions go into a file of their own: were they kept and these lost, nothing could be read back.
+        """
+        files, log_dir = self.host.files, self.config.log_dir
+        for _, name in numbered(files, log_dir, "log")[-2:]:
+            file = files.open(os.path.join(log_dir, name))
+            try:
+                await file.sync()
+            finally:
+                file.close()
+        await files.fsync_dir(log_dir)
 
     async def stop(self) -> None:
         """Close the socket and every connection; sessions live on. What was accepted is made durable first."""
