@@ -33,7 +33,7 @@ PREFERRED_REPLICA_ELECTION = "/admin/preferred_replica_election"
 ISR_CHANGES = "/isr_change_notification"
 LOG_DIR_EVENTS = "/log_dir_event_notification"
 PRODUCER_ID_BLOCK = "/latest_producer_id_block"
-ACL_CHANGES = "/kafka-acl-changes"
+ACL_CHANGES, TOPIC_ACLS = "/kafka-acl-changes", "/kafka-acl/Topic"
 FEATURE = "/feature"
 
 ISR_CHANGE_PREFIX = f"{ISR_CHANGES}/isr_change_"
@@ -87,11 +87,6 @@ def delete_topic(name: str) -> str:
 def config_entity(entity_type: str, name: str) -> str:
     """``entity_type``: topics, brokers, users, clients, ips; ``name`` sanitised, or ``<default>``."""
     return f"{CONFIG}/{entity_type}/{name}"
-
-
-def topic_acl(name: str) -> str:
-    """Who may do what with exactly this topic (kafka.zk.ZkAclStore)."""
-    return f"/kafka-acl/Topic/{name}"
 
 
 def config_path(entity_path: str) -> str:

@@ -49,7 +49,7 @@ def places(topic: str) -> list[str]:
         znodes.CONFIG_CHANGES,
         f"{znodes.CONSUMERS}/*/offsets/{topic}",
         f"{znodes.CONSUMERS}/*/owners/{topic}",
-        znodes.topic_acl(topic),
+        znodes.child(znodes.TOPIC_ACLS, topic),
         znodes.ACL_CHANGES,
     ]
 
@@ -63,7 +63,7 @@ def traces(client: "KazooClient", topic: str) -> dict[str, ZnodeTrace]:
         znodes.topic(topic),
         znodes.config_entity("topics", topic),
         znodes.delete_topic(topic),
-        znodes.topic_acl(topic),
+        znodes.child(znodes.TOPIC_ACLS, topic),
     ):
         _add(found, path, _subtree(client, path))
     _add(found, znodes.REASSIGN_PARTITIONS, _shared(client, znodes.REASSIGN_PARTITIONS, _reassigned(topic)))

@@ -121,3 +121,47 @@ def test_partitions_with_few_in_sync_are_picked_out(kops: Kops) -> None:
     )
     overridden = items(kops("topic", "describe", "few", "many", "--topics-with-overrides", "-o", "json"))
     assert [one["name"] for one in overridden] == ["few"]
+
+
+def test_partitions_are_moved_elected_and_diagnosed(
+    kops: Kops, kafka39: Apache, apache3: Cluster, feed: Callable[[bytes], None], tmp_path: Path
+) -> None:
+    kops("topic", "create", "moved", "--replica-assignment", "1,1,1,1,1,1")
+    feed(b"".join(b"%d\n" % number for number in range(500)))
+    kops("produce", "moved")
+    kops("partition", "reassign", "moved", code=4)
+    moved = items(kops("partition", "reassign", "moved", "-y", "-o", "json"))
+    assert [one["state"] for one in moved] == ["done"] * 4
+    assert sum(one["bytes"] for one in moved) > 0
+    grown = items(kops("partition", "reassign", "moved", "-r", "3", "-y", "-o", "json"))
+    assert {len(one["to"]) for one in grown} == {3}
+    kept = sorted((tmp_path / "state" / "kops" / "reassignments").iterdir())
+    verdict = kafka39.run(
+        "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+        *("--bootstrap-server", apache3.addresses[0], "--verify", "--reassignment-json-file", str(kept[-1])),
+        check=False,
+    )
+    assert "moved-0" in verdict
+    back = items(kops("partition", "reassign", "--reassignment-json-file", str(kept[-1]), "-y", "-o", "json"))
+    assert {one["state"] for one in back} == {"done"}
+    assert items(kops("partition", "reassign", "--list", "-o", "json")) == []
+    assert len(kops("consume", "moved", "--from-beginning", "--exit").split()) == 500
+    kops("topic", "create", "led", "--replica-assignment", "1:2:3")
+    swapped = tmp_path / "swap.json"
+    swapped.write_text('{"version":1,"partitions":[{"topic":"led","partition":0,"replicas":[2,1,3]}]}')
+    kops("partition", "reassign", "--file", str(swapped), "-y")
+    (elected,) = items(kops("partition", "elect", "led", "-o", "json"))
+    assert (elected["before"], elected["leader"]) == (1, 2)
+    assert items(kops("partition", "elect", "led", "-o", "json")) == []
+
+
+def test_the_doctor_finds_what_is_wrong_and_the_files_are_sound(kops: Kops, apache3: Cluster) -> None:
+    way = ("--zookeeper", apache3.zookeeper, "-b", apache3.bootstrap, "-o", "json")
+    kops("topic", "delete", "few", "-y")
+    assert [one for one in items(kops("doctor", *way)) if one["level"] == "problem"] == []
+    kops("zookeeper", "create", "/config/topics/forgotten", '{"version":1,"config":{}}', *way[:2])
+    (found,) = [one for one in items(kops("doctor", *way, code=10)) if one["level"] == "problem"]
+    assert (found["subject"], found["mend"]) == ("forgotten", "kops topic purge forgotten")
+    kops("topic", "purge", "forgotten", "-y", "--watch", "0", *way[:4])
+    kops("doctor", *way)
+    kops("log", "verify", f"{apache3.folder}/broker-1")
