@@ -100,7 +100,7 @@ class Reads:
             diverging = _divergence(log, reader) if reader.last_epoch >= 0 else None
             if diverging is not None:
                 return PartitionRead(reader, 0, high_watermark, stable, start, _NOTHING, diverging)
-            upper = before if reader.replica_id >= 0 else stable if committed else high_watermark
+            upper = log.durability.end if reader.replica_id >= 0 else stable if committed else high_watermark
             records: Buffer = _NOTHING
             aborted: tuple[tuple[int, int], ...] = ()
             if reader.offset < upper and (remaining > 0 or min_one):
@@ -145,7 +145,7 @@ class Reads:
         if diverges or not log.log_start_offset <= reader.offset <= log.log_end_offset:
             return -1
         if reader.replica_id >= 0:
-            upper = log.log_end_offset
+            upper = log.durability.end
         else:
             upper = log.last_stable_offset if limits.committed else log.high_watermark
         if reader.offset >= upper:

@@ -255,6 +255,7 @@ class Replicas:
     def _settled(self, hosted: HostedPartition) -> None:
         """The log is synced as far as flush.messages wants it: what waited for that may be committed."""
         if hosted.is_leader and self._hosted.get((hosted.topic, hosted.index)) is hosted:
+            hosted.grown()
             self.perform(hosted, hosted.partition.reconsider(self._monotonic()))
 
     def silence(self, topic: str, index: int) -> None:

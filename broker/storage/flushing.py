@@ -1,8 +1,10 @@
 """fsync of one log, and who must not go on before it (kafka.log.UnifiedLog.flush; flush.messages).
 
 Kafka syncs within the append. Here the append returns and the sync is on its way, so whoever tells others how far this
-log reaches asks ``Durability.end``: the leader for its high watermark, a follower before its next fetch. With
-``flush.messages=1`` an acks=all write is therefore on the disks of all in-sync replicas when it is acknowledged.
+log reaches asks ``Durability.end``: a follower before its next fetch, and the leader for its high watermark and for
+what followers may read, since after a loss of power it may lead again in the same epoch and write others in the place
+of what they hold. With ``flush.messages=1`` an acks=all write is thus on the disks of all in-sync replicas when it is
+acknowledged.
 """
 
 from __future__ import annotations
@@ -21,11 +23,12 @@ LOOK_AGAIN_SECONDS = 0.5
 class Durability:
     """How far one log may be counted upon, as its flush.messages has it; ``on_settled`` is connected by replication."""
 
-    __slots__ = ("_goal", "_log", "_waiting", "on_settled")
+    __slots__ = ("_due", "_goal", "_log", "_waiting", "on_settled")
 
     def __init__(self, log: Log) -> None:
         self._log = log
         self._goal = 0
+        self._due = False
         self._waiting: list[asyncio.Future[None]] = []
         self.on_settled: Callable[[], None] = _nobody_minds
 
@@ -42,13 +45,14 @@ class Durability:
 
     def require(self) -> None:
         """flush.messages records are not synced: ask for a flush, and count upon them only after it."""
-        self._goal = self._log.log_end_offset
+        self._goal, self._due = self._log.log_end_offset, True
         self._log.dir.request_flush(self._log)
 
     def synced(self) -> None:
         """A flush has ended: release those who wait, if it was enough."""
-        if not self.is_settled:
+        if not self._due or not self.is_settled:
             return
+        self._due = False
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.done():
