@@ -76,9 +76,9 @@ def test_words_that_mean_nothing_are_refused(kops: Kops, cluster: object, words:
 
 @pytest.mark.timeout(120)
 def test_a_drill_on_a_real_cluster_loses_nothing_and_leaves_it_whole(kops: Kops, home: Path) -> None:
-    up = kops("up", "-n", "3", "--name", "drilled", "--timeout", "90")
-    assert up.code == 0, up.err
     try:
+        up = kops("up", "-n", "3", "--name", "drilled", "--timeout", "90")
+        assert up.code == 0, up.err
         said = kops("drill", "--yes", "-o", "json", "--hold", "0.5", "--rate", "100")
         assert said.code == 0, said.err
         found = json.loads(said.out)["items"][0]
