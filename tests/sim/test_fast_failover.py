@@ -83,7 +83,7 @@ class Drama:
         while not self.is_over:
             value = b"%d" % len(self.acknowledged)
             batch = build_batch(
-                [Record(0, 1, None, value)],
+                [Record(0, self.client.host.clock.wall_ms(), None, value)],
                 base_offset=0,
                 producer_id=7,
                 producer_epoch=0,
