@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.clusters import Cluster
+from tests.cluster.processes import eventually
 from tests.tui.terminal import Terminal
 
 pytestmark = pytest.mark.timeout(120)
@@ -35,7 +36,11 @@ async def test_a_killed_leader_is_seen_on_the_screen_as_zookeeper_pushes_it(tmp_
             await terminal.until("under-replicated 0", "brokers 3/3", "registered after", limit=40)
             terminal.type("3")
             await terminal.until("TOPIC", "WRITTEN")
-            assert terminal.line("orders").split()[:5] == ["orders", "2", "3", "0", "3"]
+
+            async def counted() -> bool:
+                return terminal.line("orders").split()[:5] == ["orders", "2", "3", "0", "3"]
+
+            await eventually("the three records are counted", counted)
             terminal.type("q")
             assert await terminal.ended() == 0
 
