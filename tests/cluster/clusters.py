@@ -7,8 +7,9 @@ from pathlib import Path
 
 from broker.wire.errors import ErrorCode
 from broker.wire.messages.metadata import MetadataResponsePartition
-from tests.cluster.processes import Process, Proxy, eventually, free_port
+from tests.cluster.processes import Process, Proxy, eventually
 from tests.cluster.talk import RETRIABLE, Talk
+from tests.ports import free_port
 
 SESSION_TIMEOUT_MS = 3000
 LAG_TIME_MAX_MS = 2000

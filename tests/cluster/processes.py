@@ -4,40 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
-
-
-_given: set[int] = set()
-
-
-def free_port() -> int:
-    """A free port of the loopback outside the range from which the system takes the ports of outgoing connections.
-
-    A broker that is restarted needs its port again, and nobody else may have taken it in the meantime; nor is a port
-    given twice before it is bound.
-    """
-    while True:
-        port = random.randrange(12_000, 32_000)
-        if port in _given:
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            _given.add(port)
-            return port
 
 
 async def eventually(what: str, condition: Callable[[], Awaitable[T]], limit: float = 30) -> T:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.clusters import Cluster
-from tests.cluster.processes import Process, eventually, free_port
+from tests.cluster.processes import Process, eventually
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -17,6 +17,7 @@ from kops.cluster.metadata import snapshot
 from kops.contexts import Context
 from kops.errors import KopsError
 from kops.session import Session
+from tests.ports import free_port
 
 ZOOKEEPER = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 BROKER = "kafka.Kafka"
@@ -140,12 +141,6 @@ def collect_what_clients_left() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def accepts(port: int) -> bool:

@@ -18,8 +18,9 @@ from kops.cli import main
 from kops.cluster.metadata import snapshot
 from kops.contexts import Context
 from kops.session import Session
-from tests.cluster.processes import Process, free_port
+from tests.cluster.processes import Process
 from tests.interop.apache import Apache, Cluster, accepts, collect_what_clients_left, until
+from tests.ports import free_port
 
 Kops = Callable[..., str]
 Tool = Callable[..., list[str]]

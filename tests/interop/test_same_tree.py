@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from kazoo.client import KazooClient
 
-from tests.interop.apache import Apache, Cluster, accepts, free_port, until
+from tests.interop.apache import Apache, Cluster, accepts, until
 from tests.interop.ours import both, stopped_after
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -19,9 +19,9 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from kops.cluster import metadata
 from kops.contexts import Context
 from kops.session import Session
-from tests.cluster.processes import free_port
 from tests.interop.apache import BROKER, Apache, Cluster, accepts, collect_what_clients_left, until
 from tests.interop.ours import MODULES, stopped_after
+from tests.ports import free_port
 
 pytestmark = pytest.mark.timeout(400)
 

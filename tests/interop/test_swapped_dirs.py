@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from broker.storage.log import Log
 from broker.storage.logdirs import LogDirs
 from broker.wire.records import Record, build_batch, read_all
 from tests.interop.test_dump_log import HOME
+from tests.ports import free_port
 from tests.storage.support import contents
 
 LIBS = HOME / "kafka-3.9.1" / "libs"
@@ -33,12 +33,6 @@ pytestmark = [
         not LIBS.is_dir(), reason=f"Apache Kafka 3.9.1 is not in {LIBS}; scripts/interop-setup brings it"
     ),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def start_java(main: str, properties: Path, output: Path) -> subprocess.Popen[bytes]:

@@ -10,8 +10,9 @@ from typing import Any
 import psutil
 import pytest
 
-from kops.local import clusters, ports, processes, state
+from kops.local import clusters, processes, state
 from tests.kops.conftest import Said
+from tests.ports import free_port, free_ports
 
 Kops = Callable[..., Said]
 
@@ -19,7 +20,7 @@ Kops = Callable[..., Said]
 @pytest.fixture(autouse=True)
 def own_ports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not the usual ones: somebody may use them, or run the same test."""
-    first = ports.choose(20_000 + psutil.Process().pid * 7 % 30_000, 1)[0]
+    first = free_ports(8)
     monkeypatch.setattr(clusters, "FIRST_PORTS", {state.ZOOKEEPER: first, state.BROKER: first + 1})
 
 
@@ -82,7 +83,7 @@ def test_a_paused_broker_is_shown_as_paused_until_it_is_resumed(kops: Kops) -> N
 
 
 def test_servers_are_started_one_by_one_by_their_files(kops: Kops, home: Path) -> None:
-    keeper, port = ports.choose(25_000 + psutil.Process().pid * 3 % 30_000, 2)
+    keeper, port = free_port(), free_port()
     assert kops("config", "init").code == 0
     way = ("--override", f"clientPort={keeper}", "--override", f"dataDir={home}/zk")
     said = kops("zookeeper", "start", "-daemon", "config/zookeeper.properties", *way)

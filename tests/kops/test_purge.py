@@ -10,11 +10,12 @@ import pytest
 from kops.cli import main
 from kops.cluster.topic_use import BrokerRules
 from kops.errors import Refused
-from kops.local import clusters, ports, processes, state
+from kops.local import clusters, processes, state
 from kops.operations import purge
 from kops.operations.purge_survey import Finding, Survey
 from tests.kops import purging
 from tests.kops.purging import Ground
+from tests.ports import free_ports
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
         patch.setenv("XDG_STATE_HOME", str(home / "state"))
         patch.delenv("KOPS_CONTEXT", raising=False)
-        first = ports.choose(22_000 + psutil.Process().pid * 7 % 20_000, 1)[0]
+        first = free_ports(8)
         patch.setattr(clusters, "FIRST_PORTS", {state.ZOOKEEPER: first, state.BROKER: first + 1})
         usual = clusters._broker_values
 

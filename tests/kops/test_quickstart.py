@@ -10,6 +10,7 @@ from kops.errors import Failed
 from kops.local import ports
 from kops.operations import quickstart
 from kops.operations.stage import Stage
+from tests.ports import free_ports
 
 
 def told() -> tuple[list[str], Callable[[str], None]]:
@@ -28,11 +29,9 @@ def left_running() -> list[str]:
 
 @pytest.mark.timeout(150)
 def test_the_story_runs_from_start_to_failover_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    choose = ports.choose
-    offset = 15_000 + psutil.Process().pid * 11 % 30_000
-
     def elsewhere(first: int, count: int, taken: Collection[int] = ()) -> list[int]:
-        return choose(first + offset, count, taken)
+        begin = free_ports(count)
+        return list(range(begin, begin + count))
 
     monkeypatch.setattr(ports, "choose", elsewhere)
     lines, tell = told()

@@ -9,7 +9,8 @@ import pytest
 from broker.zk import znodes
 from kops.cluster.watching import Controlled, Fact, Listed, Registered, StateOf, Watching
 from kops.session import open_zookeeper
-from tests.cluster.processes import Process, free_port
+from tests.cluster.processes import Process
+from tests.ports import free_port
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 _JARS = (
     "zookeeper zookeeper-jute slf4j-api slf4j-log4j12 log4j-1.2 netty-all netty-buffer netty-codec netty-common "
     "netty-handler netty-resolver netty-transport netty-transport-native-epoll netty-transport-native-unix-common "
@@ -21,12 +23,6 @@ REPOSITORY = Path(__file__).parents[2]
 
 def debian_installed() -> bool:
     return Path("/usr/bin/java").exists() and Path("/usr/share/java/zookeeper.jar").exists()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ZkServer:

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.ports import free_port
+
 _JARS = """
 zookeeper zookeeper-jute slf4j-api slf4j-simple log4j-1.2 netty-all netty-buffer netty-codec netty-common netty-handler
 netty-resolver netty-transport metrics-core snappy-java commons-cli commons-io jackson-core jackson-databind jline
@@ -26,13 +28,6 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 20.0
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def missing_for_apache() -> str | None:
