@@ -1,8 +1,8 @@
 """Validation of a client's batch before it gets offsets (org.apache.kafka.storage.internals.log.LogValidator).
 
-A batch whose count, lengths or deltas lie is refused, so every record is walked: by aiokafka's compiled reader
-(0.1 µs a record), or in Python where that is missing. Compressed records are inflated here with a cap, never by the
-reader, which has none.
+A batch whose count, lengths or deltas lie is refused, so every record is looked at: by columns where many are laid out
+alike (``columns``), else by aiokafka's compiled reader (0.1 µs a record), or in Python where that is missing.
+Compressed records are inflated here with a cap, never by the reader, which has none.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from broker.wire import batch as batches
 from broker.wire.batch import HEADER, HEADER_SIZE, BatchHeader, Buffer
+from broker.wire.columns import largest_timestamp_delta
 from broker.wire.compression import Codec, Damaged, TooLarge, announced_size, inflate
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.records import read_records
@@ -114,6 +115,10 @@ def walk(batch: Buffer, head: BatchHeader, rules: Rules, now_ms: int, cap: int =
     bounded = not rules.log_append_time and (rules.before_ms != NO_BOUND or rules.after_ms != NO_BOUND)
     if head.attributes & batches.LOG_APPEND_TIME:
         raise KafkaError(ErrorCode.INVALID_TIMESTAMP, "producers may not set the timestamp type LogAppendTime")
+    if not rules.compacted and not bounded:
+        delta = largest_timestamp_delta(memoryview(plain)[HEADER_SIZE:], head.record_count)
+        if delta is not None:
+            return Walked(head.record_count, head.base_timestamp + delta)
     reader = compiled_reader()
     records: Iterable[Any] = reader(plain) if reader is not None else read_records(plain)
     errors: list[tuple[int, str]] = []
