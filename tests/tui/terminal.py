@@ -55,6 +55,12 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     @property
+    def pid(self) -> int:
+        """Of the program."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self.screen.display)
 

@@ -1,0 +1,1 @@
+"""Soaks: long runs of real processes under faults. ``scripts/soak``; not part of the suite."""

@@ -1,0 +1,43 @@
+"""The soaks there are, by name. A new one: write a function of a :class:`Wish`, and add a line to ``SOAKS``."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the command line asked for. ``say`` prints a line of progress at once."""
+
+    minutes: float
+    seed: int
+    say: Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Verdict:
+    """How it ended: ``faults`` is empty when all is well; ``figures`` are printed below."""
+
+    figures: dict[str, object] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """``where`` is ``module:function``, imported only when it is run."""
+
+    words: str
+    where: str
+
+    def run(self, wish: Wish) -> Verdict:
+        module, _, function = self.where.partition(":")
+        verdict: Verdict = getattr(importlib.import_module(module), function)(wish)
+        return verdict
+
+
+SOAKS: dict[str, Soak] = {
+    "dashboard": Soak(
+        "brokers go up and down while the dashboard runs in a terminal: it answers, and its memory stays flat",
+        "tests.soak.dashboard:soak",
+    ),
+}
