@@ -1,7 +1,8 @@
 """`scripts/bench`: run the rows on each engine in turn, print a table (and, with --json, keep the figures).
 
-Medians over --rounds; the engines alternate within a round, because the machine's speed drifts. `--report FILE` prints
-the table of figures that were kept, and measures nothing.
+Medians over --rounds; the engines alternate within a round, because the machine's speed drifts. A whole round takes
+some ten minutes; with --add, rows that were measured one by one end in one file. `--report FILE` prints the table of
+figures that were kept, and measures nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -27,22 +29,21 @@ import bench.life  # noqa: F401 - these three register their rows, which are mea
 from bench.client import delete_topics
 from bench.engines import JARS, Cluster
 from bench.report import LOADED, STARTED, Results, put_into, table
-from bench.row import ROWS, Row
+from bench.row import ROWS, Figures, Row
 
 TOUCHED = 4 << 30
 """Bytes of memory that are touched before anything is measured."""
 
 
+ROW_SECONDS = 180.0
+"""A row that takes longer is given up, with its cluster."""
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--engines", default="kops,apache", help="kops, apache, or both (default)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load runs")
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--only", default="", help="rows whose name contains this")
-    parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--report", type=Path, help="print the table of the figures in this file, measure nothing")
-    parser.add_argument("--into", type=Path, help="with --report: put the table into this page, between its marks")
-    options = parser.parse_args()
+    options = parsed()
+    if options.list:
+        print("\n".join(dict.fromkeys(row.name for row in ROWS)))
+        return 0
     if options.report:
         text = table(json.loads(options.report.read_text()))
         if options.into:
@@ -50,8 +51,11 @@ def main() -> int:
         print(text)
         return 0
     engines = [name for name in options.engines.split(",") if usable(name)]
-    rows = [row for row in ROWS if options.only in row.name]
+    rows = [row for row in ROWS if any(text in row.name for text in options.only or [""])]
     results: Results = defaultdict(lambda: defaultdict(list))
+    if options.add and options.json.exists():
+        for name, by_engine in json.loads(options.json.read_text()).items():
+            results[name].update(by_engine)
     run = asyncio.run
     try:
         import uvloop
@@ -66,9 +70,28 @@ def main() -> int:
             for engine in engines:
                 run(measure(engine, brokers, together, options.seconds, results))
             if options.json:
-                options.json.write_text(json.dumps(results, indent=1))
+                options.json.write_text(json.dumps(results, indent=1) + "\n")
     print(table(results))
     return 0
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--engines", default="kops,apache", help="kops, apache, or both (default)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each load runs, after as long a warm-up")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help="rows whose name contains this; may be repeated"
+    )
+    parser.add_argument("--list", action="store_true", help="name all rows, measure nothing")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--add", action="store_true", help="keep what is in the --json file, as rounds before this one")
+    parser.add_argument("--report", type=Path, help="print the table of the figures in this file, measure nothing")
+    parser.add_argument("--into", type=Path, help="with --report: put the table into this page, between its marks")
+    options = parser.parse_args()
+    if options.add and not options.json:
+        parser.error("--add needs --json FILE")
+    return options
 
 
 def usable(engine: str) -> bool:
@@ -91,19 +114,37 @@ def touch_memory() -> None:
 
 
 async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, results: Results) -> None:
-    """Start one cluster, run the rows that share it, stop it."""
-    cluster = Cluster(engine, brokers)
-    try:
-        await cluster.start()
-        results[STARTED.format(brokers)][engine].append({"s": cluster.ready_seconds})
-        for row in rows:
-            print(f"{engine}: {row.name}", file=sys.stderr)
-            results[row.name][engine].append(await row.measure(cluster, seconds))
-            await tidy(cluster)
-        if rows[0].cluster == "loads":
-            results[LOADED.format(brokers)][engine].append({"MB": cluster.memory_mb()})
-    finally:
-        cluster.stop()
+    """Start one cluster, run the rows that share it, stop it. A row that fails is left out, and named on stderr."""
+    left = list(rows)
+    while left:
+        cluster = Cluster(engine, brokers)
+        doing = "start"
+        try:
+            await cluster.start()
+            if len(left) == len(rows):
+                results[STARTED.format(brokers)][engine].append({"s": cluster.ready_seconds})
+                told(engine, f"{brokers} broker(s) ready", {"s": cluster.ready_seconds}, cluster.ready_seconds)
+            while left:
+                row = left.pop(0)
+                doing, began = row.name, time.perf_counter()
+                figures = await asyncio.wait_for(row.measure(cluster, seconds), ROW_SECONDS)
+                results[row.name][engine].append(figures)
+                told(engine, row.name, figures, time.perf_counter() - began)
+                await asyncio.wait_for(tidy(cluster), ROW_SECONDS)
+            if rows[0].cluster == "loads":
+                loaded = {"MB": cluster.memory_mb()}
+                results[LOADED.format(brokers)][engine].append(loaded)
+                told(engine, "memory after the loads", loaded, 0)
+        except Exception as error:  # noqa: BLE001 - one row must not cost the others, which go on in a new cluster
+            print(f"{engine}: {doing}: FAILED: {error!r}", file=sys.stderr, flush=True)
+            left = [] if doing == "start" else left
+        finally:
+            cluster.stop()
+
+
+def told(engine: str, name: str, figures: Figures, seconds: float) -> None:
+    shown = ", ".join(f"{value:.4g} {figure}" for figure, value in figures.items())
+    print(f"{engine:6} {name}: {shown} ({seconds:.0f} s)", file=sys.stderr, flush=True)
 
 
 async def tidy(cluster: Cluster) -> None:

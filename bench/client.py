@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -93,6 +94,18 @@ def batch_of(size: int, record: int = 100) -> bytes:
     return bytes(
         build_batch(
             [Record(offset=i, timestamp=1_700_000_000_000, key=None, value=value, headers=()) for i in range(count)]
+        )
+    )
+
+
+def mixed_batch(size: int) -> bytes:
+    """One v2 batch of about ``size`` bytes, in records of 20 to 180 bytes with keys."""
+    dice = random.Random(1)
+    count = size // 116
+    values = [bytes(dice.randrange(20, 181)) for _ in range(count)]
+    return bytes(
+        build_batch(
+            [Record(i, 1_700_000_000_000 + i // 100, b"key-%d" % (i % 1000), value) for i, value in enumerate(values)]
         )
     )
 

@@ -88,27 +88,13 @@ class Cluster:
         return float(times.user + times.system)
 
     def stop(self) -> None:
-        """End what was started here, and only that."""
-        for how in (signal.SIGTERM, signal.SIGKILL):
-            for name in sorted(self.processes, reverse=how == signal.SIGKILL):
-                if name != "zookeeper" or how == signal.SIGKILL:
-                    self._signal(self.processes[name], how)
-            for name, process in self.processes.items():
-                if name != "zookeeper" or how == signal.SIGKILL:
-                    self._wait(process, 30 if how == signal.SIGTERM else 5)
+        """End what was started here, and only that; without ceremony, as the data goes too."""
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+        for process in self.processes.values():
+            process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    @staticmethod
-    def _signal(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-        if process.poll() is None:
-            process.send_signal(how)
-
-    @staticmethod
-    def _wait(process: subprocess.Popen[bytes], seconds: float) -> None:
-        try:
-            process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
     async def _listening(self, port: int) -> None:
         for _ in range(3000):

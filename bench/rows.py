@@ -5,15 +5,23 @@ from __future__ import annotations
 import time
 
 from bench import load
-from bench.client import Connection, batch_of, metadata_frame, produce_error, produce_frame, produced_offset
+from bench.client import (
+    Connection,
+    batch_of,
+    metadata_frame,
+    mixed_batch,
+    produce_error,
+    produce_frame,
+    produced_offset,
+)
 from bench.engines import Cluster
 from bench.row import AtMost, Figures, Times, fresh, row, topic_of
 
 
-async def _produce(cluster: Cluster, seconds: float, size: int, replicas: int, acks: int, in_flight: int) -> Figures:
+async def _produce(cluster: Cluster, seconds: float, batch: bytes, replicas: int, acks: int) -> Figures:
     topic = fresh("produce")
     port = await topic_of(cluster, topic, 1, replicas)
-    batch = batch_of(size)
+    in_flight = 5
     frame = produce_frame(topic, [0], batch, acks)
     await load.produce([port], [frame], len(batch), min(2.0, seconds), in_flight)
     done = await load.produce([port], [frame], len(batch), seconds, in_flight)
@@ -22,22 +30,28 @@ async def _produce(cluster: Cluster, seconds: float, size: int, replicas: int, a
 
 @row("produce 16 KiB, acks=1, 5 in flight", 1, MB_per_s=Times(5))
 async def produce_16k(cluster: Cluster, seconds: float) -> Figures:
-    return await _produce(cluster, seconds, 16_384, 1, 1, 5)
+    return await _produce(cluster, seconds, batch_of(16_384), 1, 1)
 
 
 @row("produce 1 MB, acks=1, 5 in flight", 1, MB_per_s=Times(1.5))
 async def produce_1m(cluster: Cluster, seconds: float) -> Figures:
-    return await _produce(cluster, seconds, 1_000_000, 1, 1, 5)
+    return await _produce(cluster, seconds, batch_of(1_000_000), 1, 1)
+
+
+@row("produce 1 MB of records of mixed sizes, acks=1, 5 in flight", 1)
+async def produce_mixed(cluster: Cluster, seconds: float) -> Figures:
+    """Not asked for: the rows above have records of one size, which the broker may check by columns."""
+    return await _produce(cluster, seconds, mixed_batch(1_000_000), 1, 1)
 
 
 @row("produce 16 KiB, acks=all, 3 replicas, 5 in flight", 3, MB_per_s=Times(15))
 async def produce_16k_all(cluster: Cluster, seconds: float) -> Figures:
-    return await _produce(cluster, seconds, 16_384, 3, -1, 5)
+    return await _produce(cluster, seconds, batch_of(16_384), 3, -1)
 
 
 @row("produce 1 MB, acks=all, 3 replicas, 5 in flight", 3, MB_per_s=Times(4))
 async def produce_1m_all(cluster: Cluster, seconds: float) -> Figures:
-    return await _produce(cluster, seconds, 1_000_000, 3, -1, 5)
+    return await _produce(cluster, seconds, batch_of(1_000_000), 3, -1)
 
 
 async def _latency(cluster: Cluster, seconds: float, replicas: int, acks: int) -> Figures:
