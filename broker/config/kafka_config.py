@@ -105,7 +105,7 @@ class KafkaConfig:
     client_quota_callback_class: str | None
     leader_replication_throttled_rate: int | None
     follower_replication_throttled_rate: int | None
-    replica_alter_log_dirs_io_max_bytes_per_second: float | None
+    replica_alter_log_dirs_io_max_bytes_per_second: int | None
     log_dir: str
     log_dirs: tuple[str, ...]
     num_recovery_threads_per_data_dir: int

@@ -173,21 +173,20 @@ QUOTAS = (
     Key(
         "quota.consumer.default", LONG, None, at_least(1), "Kafka 2.x: bytes a second for each consumer.", effect=False
     ),
-    Key("replication.quota.window.num", INT, 11, at_least(1), "Samples of replication quotas.", effect=False),
-    Key("replication.quota.window.size.seconds", INT, 1, at_least(1), "Length of one.", effect=False),
-    Key("alter.log.dirs.replication.quota.window.num", INT, 11, at_least(1), "Samples of moves.", effect=False),
-    Key("alter.log.dirs.replication.quota.window.size.seconds", INT, 1, at_least(1), "Length of one.", effect=False),
+    Key("replication.quota.window.num", INT, 11, at_least(1), "Samples of replication quotas."),
+    Key("replication.quota.window.size.seconds", INT, 1, at_least(1), "Length of one."),
+    Key("alter.log.dirs.replication.quota.window.num", INT, 11, at_least(1), "Samples of moves."),
+    Key("alter.log.dirs.replication.quota.window.size.seconds", INT, 1, at_least(1), "Length of one."),
     Key("client.quota.callback.class", CLASS, None, anything(), "A Java class; not loaded.", effect=False),
-    Key("leader.replication.throttled.rate", LONG, None, at_least(0), "Bytes a second.", PER_BROKER, effect=False),
-    Key("follower.replication.throttled.rate", LONG, None, at_least(0), "Bytes a second.", PER_BROKER, effect=False),
+    Key("leader.replication.throttled.rate", LONG, None, at_least(0), "Bytes a second that leaders send.", CLUSTER),
+    Key("follower.replication.throttled.rate", LONG, None, at_least(0), "Bytes a second that followers get.", CLUSTER),
     Key(
         "replica.alter.log.dirs.io.max.bytes.per.second",
-        DOUBLE,
+        LONG,
         None,
         at_least(0),
-        "Bytes a second.",
-        PER_BROKER,
-        effect=False,
+        "Bytes a second that are copied between log dirs.",
+        CLUSTER,
     ),
 )
 

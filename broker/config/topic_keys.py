@@ -90,7 +90,6 @@ TOPIC_KEYS: tuple[Key, ...] = (
         (),
         anything(),
         "Replicas (partition:broker, or *) whose fetching is throttled.",
-        effect=False,
     ),
     _key(
         "index.interval.bytes", Kind.INT, 4096, at_least(0), "Bytes between index entries.", "log.index.interval.bytes"
@@ -101,7 +100,6 @@ TOPIC_KEYS: tuple[Key, ...] = (
         (),
         anything(),
         "Replicas (partition:broker, or *) whose serving is throttled.",
-        effect=False,
     ),
     _key(
         "local.retention.bytes",

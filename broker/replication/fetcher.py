@@ -21,6 +21,7 @@ from broker.replication.followed import Followed
 from broker.replication.follower import Append, Effect, Phase, Question
 from broker.replication.leader_session import Forgotten, Key, LeaderSession
 from broker.replication.partition import Effects
+from broker.replication.quota import Throttles
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.messages.fetch import (
     FetchPartition,
@@ -51,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 _LATEST: Final = -1
 _EARLIEST: Final = -2
+_LOOK_AGAIN_SECONDS: Final = 0.1
+"""Pause while nothing may be fetched but what is throttled."""
 
 
 class Fetcher:
@@ -70,8 +73,11 @@ class Fetcher:
         connect: Callable[[int, str], Line | None],
         broker_epoch: Callable[[], int],
         perform: Callable[[HostedPartition, Effects], None],
+        throttles: Throttles,
     ) -> None:
         self.leader = leader
+        self._throttles = throttles
+        self._held_back = False
         self._config = config
         self._ibp = ibp
         self._clock = clock
@@ -171,7 +177,8 @@ class Fetcher:
         """Until something is added, or the first delay ends; some may have ended since ``looked_at``."""
         now = self._clock.monotonic()
         ends = [each.follower.delayed_until for each in self._followed.values()]
-        delay = min((max(end - now, 0.0) for end in ends if end > looked_at), default=3600.0)
+        longest = _LOOK_AGAIN_SECONDS if self._held_back else 3600.0
+        delay = min((max(end - now, 0.0) for end in ends if end > looked_at), default=longest)
         timer = self._clock.call_later(delay, self._changed.set)
         try:
             await self._changed.wait()
@@ -313,13 +320,14 @@ class Fetcher:
     def _statements(self) -> tuple[list[Followed], list[Forgotten]]:
         """What to state in the next fetch, and what to take out of the leader's session."""
         session, now = self._session, self._clock.monotonic()
+        self._held_back = False
         if session.is_full:
             session.begin_again(list(self._followed))
         stated: list[Followed] = []
         forgotten: list[Forgotten] = []
         for key in list(session.dirty):
             followed = self._followed.get(key)
-            ready = followed is not None and followed.follower.is_fetching(now)
+            ready = followed is not None and followed.follower.is_fetching(now) and not self._throttled(followed, now)
             renamed = followed is not None and session.topic_ids.get(key) != followed.hosted.topic_id
             if (not ready or renamed) and (gone := session.retract(key)) is not None:
                 forgotten.append(gone)
@@ -328,6 +336,15 @@ class Fetcher:
             if followed is None or ready:
                 del session.dirty[key]
         return stated, forgotten
+
+    def _throttled(self, followed: Followed, now: float) -> bool:
+        """Whether this one must wait until follower.replication.throttled.rate lets more through (KIP-73)."""
+        throttled = followed.hosted.log.config.follower_replication_throttled_replicas
+        if not throttled or followed.in_sync or not self._throttles.names(throttled, followed.hosted.index):
+            return False
+        held_back = self._throttles.follower.is_exceeded(now)
+        self._held_back |= held_back
+        return held_back
 
     def _request(self, stated: list[Followed], forgotten: list[Forgotten], version: int) -> FetchRequest:
         config, by_id = self._config, version >= 13
@@ -384,6 +401,10 @@ class Fetcher:
             followed.append(records)
         hosted = followed.hosted
         log, partition = hosted.log, hosted.partition
+        followed.in_sync = data.high_watermark <= log.log_end_offset
+        throttled = log.config.follower_replication_throttled_replicas
+        if records and throttled and self._throttles.names(throttled, hosted.index):
+            self._throttles.follower.record(len(records), self._clock.monotonic())
         effects = partition.learned(data.high_watermark, log.log_start_offset, log.log_end_offset)
         if effects:
             self._perform(hosted, effects)

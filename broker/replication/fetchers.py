@@ -15,6 +15,7 @@ from broker.replication.fetcher import Fetcher
 from broker.replication.followed import Followed
 from broker.replication.follower import Follower
 from broker.replication.partition import Effects
+from broker.replication.quota import Throttles
 
 if TYPE_CHECKING:
     from broker.replication.hosted import HostedPartition
@@ -32,7 +33,9 @@ class Fetchers:
         metadata: MetadataCache,
         broker_epoch: Callable[[], int],
         perform: Callable[[HostedPartition, Effects], None],
+        throttles: Throttles,
     ) -> None:
+        self._throttles = throttles
         self._config = config
         self._ibp = ibp
         self._clock = clock
@@ -58,6 +61,7 @@ class Fetchers:
                 self._connect,
                 self._broker_epoch,
                 self._perform,
+                self._throttles,
             )
         backoff = self._config.replica_fetch_backoff_ms / 1000
         follower = Follower(partition.leader_epoch, log.leader_epochs, self._ibp.truncates_on_fetch, backoff)

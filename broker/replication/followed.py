@@ -16,13 +16,17 @@ logger = logging.getLogger(__name__)
 
 
 class Followed:
-    """A partition with the machine that follows its leader."""
+    """A partition with the machine that follows its leader.
 
-    __slots__ = ("follower", "hosted")
+    ``in_sync``: when the leader last answered we had all that was committed there; who is so is never throttled.
+    """
+
+    __slots__ = ("follower", "hosted", "in_sync")
 
     def __init__(self, hosted: HostedPartition, follower: Follower) -> None:
         self.hosted = hosted
         self.follower = follower
+        self.in_sync = False
 
     @property
     def key(self) -> Key:

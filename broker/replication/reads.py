@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from broker.host import Clock, LogDirFailed, Timer
 from broker.replication.fetch_sessions import FetchSession, Reader
 from broker.replication.partition import Effects
+from broker.replication.quota import Throttles
 from broker.wire.batch import Buffer
 from broker.wire.errors import ErrorCode, KafkaError
 
@@ -53,10 +54,12 @@ class Reads:
         clock: Clock,
         resolve: Callable[[Reader], HostedPartition],
         perform: Callable[[HostedPartition, Effects], None],
+        throttles: Throttles,
     ) -> None:
         self._clock = clock
         self._resolve = resolve
         self._perform = perform
+        self._throttles = throttles
 
     def fetch(self, session: FetchSession, full: bool, limits: FetchLimits) -> list[PartitionRead] | ParkedFetch:
         """Read, or park when there is too little and the client would wait (facts D.5).
@@ -103,8 +106,13 @@ class Reads:
             upper = log.durability.end if reader.replica_id >= 0 else stable if committed else high_watermark
             records: Buffer = _NOTHING
             aborted: tuple[tuple[int, int], ...] = ()
+            throttled = reader.replica_id >= 0 and bool(log.config.leader_replication_throttled_replicas)
+            if throttled and self._is_held_back(hosted, reader):
+                upper = start
             if reader.offset < upper and (remaining > 0 or min_one):
                 records = log.read(reader.offset, min(reader.max_bytes, max(remaining, 0)), upper, min_one).records
+                if throttled:
+                    self._count(log, records)
             elif not start <= reader.offset <= before:
                 raise KafkaError(ErrorCode.OFFSET_OUT_OF_RANGE)
             if first and reader.replica_id >= 0:
@@ -115,6 +123,20 @@ class Reads:
             code = int(ErrorCode.KAFKA_STORAGE_ERROR)
             return PartitionRead(reader, code, _UNKNOWN, _UNKNOWN, _UNKNOWN, _NOTHING)
         return PartitionRead(reader, 0, high_watermark, stable, start, records, None, aborted)
+
+    def _is_held_back(self, hosted: HostedPartition, reader: Reader) -> bool:
+        """A follower outside of the ISR gets no records beyond leader.replication.throttled.rate (KIP-73)."""
+        names, throttled = self._throttles.names, hosted.log.config.leader_replication_throttled_replicas
+        return (
+            reader.replica_id not in hosted.partition.isr
+            and names(throttled, hosted.index)
+            and self._throttles.leader.is_exceeded(self._clock.monotonic())
+        )
+
+    def _count(self, log: Log, records: Buffer) -> None:
+        """What throttled replicas are sent counts, whether they are in the ISR or not."""
+        if self._throttles.names(log.config.leader_replication_throttled_replicas, log.partition):
+            self._throttles.leader.record(len(records), self._clock.monotonic())
 
     def _progress(self, hosted: HostedPartition, reader: Reader, leader_end: int) -> None:
         effects = hosted.partition.follower_fetched(
@@ -138,7 +160,8 @@ class Reads:
     def available(self, reader: Reader, limits: FetchLimits) -> int:
         """Bytes that a parked fetch would get, -1 if it must be answered whatever it gets (facts D.5)."""
         try:
-            log = self._resolve(reader).log
+            hosted = self._resolve(reader)
+            log = hosted.log
             diverges = reader.last_epoch >= 0 and _divergence(log, reader) is not None
         except KafkaError:
             return -1
@@ -146,6 +169,8 @@ class Reads:
             return -1
         if reader.replica_id >= 0:
             upper = log.durability.end
+            if log.config.leader_replication_throttled_replicas and self._is_held_back(hosted, reader):
+                return 0
         else:
             upper = log.last_stable_offset if limits.committed else log.high_watermark
         if reader.offset >= upper:

@@ -21,6 +21,7 @@ from broker.replication.expected import ExpectedFollowers
 from broker.replication.fetch_sessions import FetchSession, FetchSessions, Reader
 from broker.replication.fetchers import Fetchers
 from broker.replication.hosted import HostedPartition
+from broker.replication.moves import Moves
 from broker.replication.partition import (
     Deposed,
     Effects,
@@ -30,9 +31,11 @@ from broker.replication.partition import (
     Partition,
     Proposal,
     ProposeIsr,
+    Role,
     Rules,
 )
 from broker.replication.purgatory import Wake
+from broker.replication.quota import Throttles
 from broker.replication.reads import FetchLimits, ParkedFetch, PartitionRead, Reads
 from broker.storage.log import AppendInfo, Log, Origin
 from broker.storage.logdirs import LogDirs
@@ -91,7 +94,9 @@ class Replicas:
         self.lag = config.replica_lag_time_max_ms / 1000
         self.wake = Wake()
         self.sessions = FetchSessions(config.max_incremental_fetch_session_cache_slots, host.dice.random, self.wake)
-        self.fetchers = Fetchers(config, ibp, host.clock, peers, metadata, broker_epoch, self.perform)
+        self.throttles = Throttles(config)
+        self.fetchers = Fetchers(config, ibp, host.clock, peers, metadata, broker_epoch, self.perform, self.throttles)
+        self.moves = Moves(self, self.throttles.moves)
         self._on_dir_failed = on_dir_failed
         self._on_dropped = on_dropped
         self._rules = Rules(config.broker_id, self.lag, ibp.high_watermark_gate, metadata.is_alive)
@@ -99,7 +104,7 @@ class Replicas:
         self._names: dict[UUID, str] = {}  # LeaderAndIsr comes before UpdateMetadata, and followers fetch at once
         self._offline: set[tuple[str, int]] = set()
         self._expected = ExpectedFollowers()
-        self._reads = Reads(host.clock, self._resolve, self.perform)
+        self._reads = Reads(host.clock, self._resolve, self.perform, self.throttles)
         self._shrinking: asyncio.Task[None] | None = None
         self._monotonic = host.clock.monotonic
         self._wall_ms = host.clock.wall_ms
@@ -114,6 +119,7 @@ class Replicas:
         """Stop fetching and watching; the logs are left to ``LogDirs.stop``."""
         if self._shrinking is not None:
             self._shrinking.cancel()
+        await self.moves.stop()
         await self.fetchers.stop()
 
     # looking up
@@ -235,22 +241,32 @@ class Replicas:
 
     def host_partition(self, topic: str, index: int, log: Log) -> HostedPartition:
         """The hosted partition, made around its log when it is new here."""
-        hosted = self._hosted.get((topic, index))
-        if hosted is None:
-            partition = Partition(
-                topic,
-                index,
-                self._rules,
-                lambda: log.config.min_insync_replicas,
-                lambda: log.durability.end,
-                high_watermark=log.high_watermark,
-            )
-            hosted = self._hosted[topic, index] = HostedPartition(partition, log)
-            log.durability.on_settled = lambda: self._settled(hosted)
-            self._offline.discard((topic, index))
+        hosted = self._hosted.get((topic, index)) or self._host(topic, index, log)
         if log.topic_id is not None:
             self._names[log.topic_id] = topic
         return hosted
+
+    def _host(self, topic: str, index: int, log: Log) -> HostedPartition:
+        partition = Partition(
+            topic,
+            index,
+            self._rules,
+            lambda: hosted.log.config.min_insync_replicas,
+            lambda: hosted.log.durability.end,
+            high_watermark=log.high_watermark,
+        )
+        hosted = self._hosted[topic, index] = HostedPartition(partition, log)
+        log.durability.on_settled = lambda: self._settled(hosted)
+        self._offline.discard((topic, index))
+        return hosted
+
+    def log_replaced(self, hosted: HostedPartition, log: Log) -> None:
+        """The replica moved to another log directory: the same records, in other files."""
+        hosted.log = log
+        log.durability.on_settled = lambda: self._settled(hosted)
+        if hosted.partition.role is Role.FOLLOWER and self.fetchers.follows(hosted.topic, hosted.index):
+            self.fetchers.remove(hosted.topic, hosted.index)
+            self.fetchers.add(hosted)
 
     def _settled(self, hosted: HostedPartition) -> None:
         """The log is synced as far as flush.messages wants it: what waited for that may be committed."""
@@ -261,6 +277,7 @@ class Replicas:
     def silence(self, topic: str, index: int) -> None:
         """Neither lead nor follow it until the next LeaderAndIsr; the log and the epochs are kept."""
         self.fetchers.remove(topic, index)
+        self.moves.forget(topic, index)
         hosted = self._hosted.get((topic, index))
         if hosted is not None:
             self.perform(hosted, hosted.partition.stop())
@@ -269,6 +286,7 @@ class Replicas:
     def drop(self, topic: str, index: int, error: ErrorCode) -> None:
         """Host it no longer: first no fetching, then whoever waits ends with ``error``."""
         self.fetchers.remove(topic, index)
+        self.moves.forget(topic, index)
         hosted = self._hosted.pop((topic, index), None)
         if hosted is not None:
             hosted.partition.stop()

@@ -82,6 +82,8 @@ class RoleChanges:
             self.replicas.fetchers.remove(*wanted.key)
         leaders = self._each(leading, errors, self._lead)
         followers = self._each(following, errors, self._follow)
+        for hosted in (*leaders, *followers):
+            self.replicas.moves.resume(hosted)
         self.replicas.fetchers.end_idle()
         self.replicas.expect_followers(leaders)
         self.on_roles_changed(leaders, followers)
@@ -223,9 +225,8 @@ class RoleChanges:
             return ErrorCode.NONE
         replicas.drop(stop.topic, stop.index, ErrorCode.NOT_LEADER_OR_FOLLOWER)
         try:
-            if replicas.logdirs.get(stop.topic, stop.index) is not None:
-                replicas.logdirs.delete(stop.topic, stop.index)
-                logger.info("%s-%d stopped and deleted", stop.topic, stop.index)
+            replicas.logdirs.delete(stop.topic, stop.index)
+            logger.info("%s-%d stopped and deleted", stop.topic, stop.index)
         except LogDirFailed:
             return ErrorCode.KAFKA_STORAGE_ERROR
         return ErrorCode.NONE

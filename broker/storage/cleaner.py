@@ -85,6 +85,16 @@ class Cleaner:
         if self._clean_until.get(log.log_dir, {}).pop((log.topic, log.partition), None) is not None:
             self._save(log.log_dir)
 
+    def moved(self, source: Log, moved: Log) -> None:
+        """The log is in another directory now, its records are the same."""
+        key = source.topic, source.partition
+        self._uncleanable.pop(source, None)
+        clean_until = self._clean_until.get(source.log_dir, {}).pop(key, None)
+        if clean_until is not None:
+            self._clean_until.setdefault(moved.log_dir, {})[key] = clean_until
+            self._save(moved.log_dir)
+            self._save(source.log_dir)
+
     def clean_until(self, log: Log) -> int:
         """Below this offset everything is clean; 0 when the log was never cleaned."""
         return self._clean_until.get(log.log_dir, {}).get((log.topic, log.partition), 0)
@@ -122,6 +132,8 @@ class Cleaner:
         for log in self._dirs.logs():
             if not log.config.compact or log in tried or log in self._uncleanable or log.dir.is_offline:
                 continue
+            if self._is_moving(log):
+                continue  # what has been copied of it would keep the values, and miss their tombstones
             try:
                 with log.dir:
                     dirt = dirt_of(log, self.clean_until(log), now)
@@ -247,7 +259,12 @@ class Cleaner:
     def _is_here(self, log: Log) -> bool:
         return self._dirs.get(log.topic, log.partition) is log
 
+    def _is_moving(self, log: Log) -> bool:
+        return self._dirs.futures.get(log.topic, log.partition) is not None
+
     def _check_same(self, log: Log, job: Job, rewinds: int) -> None:
+        if self._is_moving(log):
+            raise LogChanged("it is on its way to another log directory")
         if not self._is_here(log) or log.directory != job.directory:
             raise LogChanged("the log is gone")
         if log.rewinds != rewinds:

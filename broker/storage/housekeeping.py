@@ -6,6 +6,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from broker.config import KafkaConfig
@@ -128,12 +129,12 @@ class Housekeeping:
 
     async def flush(self, log: Log) -> None:
         """Now, unless the log is gone; a failing fsync ends the broker."""
-        if log.dir.is_offline or self._dirs.get(log.topic, log.partition) is not log:
+        if log.dir.is_offline or not self._dirs.holds(log):
             return
         try:
             await log.flush()
         except OSError as error:
-            if self._dirs.get(log.topic, log.partition) is log:
+            if self._dirs.holds(log):
                 self._dirs.fatal(f"{log.topic}-{log.partition}: fsync failed: {error}")
 
     # --- checkpoints
@@ -160,7 +161,7 @@ class Housekeeping:
         """Two tasks may want the same file, which goes by way of one temporary name: one after the other."""
         async with self._writing:
             entries: dict[str, list[tuple[str, int, int]]] = {path: [] for path in self._dirs.live_dirs}
-            for log in self._dirs.logs():
+            for log in chain(self._dirs.logs(), self._dirs.futures.logs()):
                 offset = offset_of(log)
                 if offset is not None and log.log_dir in entries:
                     entries[log.log_dir].append((log.topic, log.partition, offset))

@@ -43,10 +43,10 @@ async def load_dir(
         loaded = []
         configs: dict[str, LogConfig] = {}
         resume = host.clock.monotonic() + SLICE_SECONDS
-        for topic, partition in names:
+        for topic, partition, name in names:
             if topic not in configs:
                 configs[topic] = config_of(topic)
-            log = Log(log_dir, f"{path}/{directory_names.name_of(topic, partition)}", topic, partition, configs[topic])
+            log = Log(log_dir, f"{path}/{name}", topic, partition, configs[topic])
             key = topic, partition
             known = Checkpointed(
                 clean, points.get(key, 0), starts.get(key, 0), watermarks.get(key, 0), config.producer_id_expiration_ms
@@ -63,8 +63,8 @@ async def load_dir(
     return loaded
 
 
-def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int]]:
-    """(topic, partition) of each directory to load; those that wait for deletion are scheduled for it.
+def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int, str]]:
+    """(topic, partition, name) of each directory to load; those that wait for deletion are scheduled for it.
 
     Raises OSError for a name that is no partition's: something else lives here.
     """
@@ -75,11 +75,11 @@ def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int]]:
             continue
         if name.endswith(directory_names.DELETE):
             log_dir.remove_later([f"{log_dir.path}/{name}"], 0)
-        elif name.endswith((directory_names.FUTURE, directory_names.STRAY)):
+        elif name.endswith(directory_names.STRAY):
             logger.warning("log dir %s: %s is left alone", log_dir.path, name)
         else:
             try:
-                found.append(directory_names.parse(name))
+                found.append((*directory_names.parse(name), name))
             except ValueError as error:
                 raise OSError(f"{error}; move it elsewhere") from error
     return found

@@ -12,6 +12,7 @@ from broker.host import Host, LogDirFailed
 from broker.host.files import Lock
 from broker.storage import directory_names
 from broker.storage.cleaner import Cleaner
+from broker.storage.futures import Futures
 from broker.storage.housekeeping import Housekeeping
 from broker.storage.loading import CLEAN_SHUTDOWN, load_dir
 from broker.storage.log import Log
@@ -55,6 +56,7 @@ class LogDirs:
         self._tell_fatal = on_fatal
         self.housekeeping = Housekeeping(self, host, config)
         self.cleaner = Cleaner(self, host, config)
+        self.futures = Futures(self, host)
         self._open_files = OpenFiles(OPEN_SEGMENTS)
         self._dirs = {path: self._log_dir(path) for path in config.log_dirs}
         self._metas: dict[str, MetaProperties] = {}
@@ -142,16 +144,33 @@ class LogDirs:
                 self._offline_at_start(log_dir, cause)
                 continue
             for log in loaded:
-                other = self._logs.get((log.topic, log.partition))
-                if other is not None:
-                    raise ValueError(f"partition {log.topic}-{log.partition} is in {other.log_dir} and {log.log_dir}")
-                self._logs[log.topic, log.partition] = log
+                self._loaded(log)
             try:
                 self.cleaner.load(log_dir.path)
             except OSError as error:
                 self._offline_at_start(log_dir, error)
+        try:
+            self.futures.settle_at_start()
+        except LogDirFailed as error:
+            logger.error("log dirs: a move could not be finished: %s", error)
+        except OSError as error:
+            self.fatal(f"a move between log dirs could not be finished: {error}")
         self._check_some_live()
         logger.info("log dirs: %d logs loaded from %s", len(self._logs), ", ".join(self.live_dirs))
+
+    def _loaded(self, log: Log) -> None:
+        """Raises ValueError when the partition lies in two dirs, and no move explains why."""
+        other = self._logs.get((log.topic, log.partition))
+        if directory_names.is_future(log.directory):
+            self.futures.add(log)
+        elif other is None or self.futures.is_marked(log):
+            self._logs[log.topic, log.partition] = log
+            if other is not None:
+                self.delete_files(other)
+        elif self.futures.is_marked(other):
+            self.delete_files(log)
+        else:
+            raise ValueError(f"partition {log.topic}-{log.partition} is in {other.log_dir} and {log.log_dir}")
 
     def start(self) -> None:
         """Begin retention, compaction, flush, checkpoints and removal of deleted files."""
@@ -176,12 +195,16 @@ class LogDirs:
         """Every online log; safe against logs that come and go meanwhile."""
         return iter(list(self._logs.values()))
 
+    def holds(self, log: Log) -> bool:
+        """Whether it is online here, as a replica or as a future one."""
+        return log in (self._logs.get((log.topic, log.partition)), self.futures.get(log.topic, log.partition))
+
     def is_offline(self, topic: str, partition: int) -> bool:
         """Whether the log was in a dir that went offline."""
         return (topic, partition) in self._offline_logs
 
     def get_or_create(self, topic: str, partition: int, topic_id: UUID | None, config: LogConfig, is_new: bool) -> Log:
-        """The log, made in the live dir with the fewest when absent.
+        """The log; when absent it is made where AlterReplicaLogDirs wants it, or in the live dir with the fewest.
 
         Raises KafkaError KAFKA_STORAGE_ERROR when absent, not ``is_new`` and some dir is offline (it may be there,
         facts E.10), INCONSISTENT_TOPIC_ID when the log has another id; LogDirFailed.
@@ -201,7 +224,9 @@ class LogDirs:
         return log
 
     def _create(self, topic: str, partition: int, config: LogConfig) -> Log:
-        log_dir = self._dirs[self._emptiest_dir()]
+        log_dir = self._dirs[self.futures.preferred(topic, partition) or self._emptiest_dir()]
+        if log_dir.is_offline:
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, f"log directory {log_dir.path} is offline")
         directory = f"{log_dir.path}/{directory_names.name_of(topic, partition)}"
         log = Log(log_dir, directory, topic, partition, config)
         try:
@@ -210,8 +235,13 @@ class LogDirs:
             log_dir.fail(error)
         self._logs[topic, partition] = log
         self._offline_logs.pop((topic, partition), None)
+        self.futures.satisfied(topic, partition)
         logger.info("%s-%d: log created in %s", topic, partition, log_dir.path)
         return log
+
+    def create_future(self, current: Log, path: str) -> Log:
+        """An empty future replica in another live dir. Raises LogDirFailed."""
+        return self.futures.create(self._dirs[path], current)
 
     def _emptiest_dir(self) -> str:
         """The live dir with the fewest logs; most brokers have but one, and nothing to count."""
@@ -224,21 +254,43 @@ class LogDirs:
         return min(counts, key=lambda path: counts[path])
 
     def delete(self, topic: str, partition: int) -> None:
-        """Take the log away at once (its directory is renamed ``-delete``); its files go after file.delete.delay.ms."""
+        """Take the log away at once (its directory is renamed ``-delete``); its files go after file.delete.delay.ms.
+
+        A future replica goes with it.
+        """
+        self.futures.remove(topic, partition)
+        self.futures.satisfied(topic, partition)
         log = self._logs.pop((topic, partition), None)
         self._offline_logs.pop((topic, partition), None)
         if log is None:
             return
-        name = directory_names.deleted_name(topic, partition, self._host.dice.uuid().hex)
         self.cleaner.forget(log)
+        self.delete_files(log)
+        logger.info("%s-%d: log deleted, files go in %d ms", topic, partition, log.config.file_delete_delay_ms)
+
+    def delete_files(self, log: Log) -> None:
+        """Rename the directory of a log that is no longer looked up here. Raises LogDirFailed."""
+        name = directory_names.deleted_name(log.topic, log.partition, self._host.dice.uuid().hex)
         log.close()
         log.rename(f"{log.log_dir}/{name}")
         self.housekeeping.remove_later([log.directory], log.config.file_delete_delay_ms)
-        logger.info("%s-%d: log deleted, files go in %d ms", topic, partition, log.config.file_delete_delay_ms)
+
+    def adopt(self, log: Log) -> None:
+        """A future replica whose current log is gone takes its place."""
+        self._logs[log.topic, log.partition] = log
+
+    def replaced(self, current: Log, moved: Log) -> None:
+        """``moved`` has taken the place of ``current``, whose files go."""
+        self._logs[moved.topic, moved.partition] = moved
+        self.cleaner.moved(current, moved)
+        try:
+            self.delete_files(current)
+        except LogDirFailed as error:
+            logger.warning("%s-%d: the log that was moved away is left behind: %s", moved.topic, moved.partition, error)
 
     def update_config(self, topic: str, config: LogConfig) -> None:
         """New settings for every log of the topic."""
-        for log in self._logs.values():
+        for log in (*self._logs.values(), *self.futures.logs()):
             if log.topic == topic:
                 log.configure(config)
 
@@ -249,6 +301,8 @@ class LogDirs:
     def _truncated(self, log: Log) -> None:
         self.housekeeping.flush_soon(log)
         self.cleaner.truncated(log)
+        if self._logs.get((log.topic, log.partition)) is log:
+            self.futures.current_truncated(log)
 
     # --- failure
 
@@ -258,6 +312,7 @@ class LogDirs:
         for key in gone:
             self._offline_logs[key] = log_dir.path
             self._logs.pop(key).close()
+        self.futures.dir_failed(log_dir)
         logger.error("log dir %s is offline: %s", log_dir.path, error)
         logger.error("make room there or repair the disk, then restart the broker: other log dirs go on meanwhile")
         self._host.clock.call_later(0, self._tell, log_dir.path, gone)
@@ -287,7 +342,7 @@ class LogDirs:
         """Clean shutdown: flush, snapshots, checkpoints, then the clean mark in each live dir; locks released last."""
         await self.cleaner.stop()
         await self.housekeeping.stop()
-        waiting = list(self._logs.values())
+        waiting = [*self._logs.values(), *self.futures.logs()]
         for start in range(0, len(waiting), SYNCS_AT_ONCE):
             if self._is_fatal:
                 break
@@ -296,7 +351,7 @@ class LogDirs:
             await self.housekeeping.checkpoint_all()
             for path in self.live_dirs:
                 await self._mark_clean(path)
-        for log in self._logs.values():
+        for log in waiting:
             log.close()
         self._logs.clear()
         self.release_locks()

@@ -36,9 +36,17 @@ class Dirs:
     live_dirs: tuple[str, ...]
     offline_dirs: tuple[str, ...]
     all: list[Log]
+    futures: Any = None
+
+    def __post_init__(self) -> None:
+        if self.futures is None:
+            self.futures = Dirs((), (), [], self)
 
     def logs(self) -> Any:
         return iter(self.all)
+
+    def get(self, topic: str, partition: int) -> Log | None:
+        return next((each for each in self.all if (each.topic, each.partition) == (topic, partition)), None)
 
 
 async def ask(dirs: Dirs, request: DescribeLogDirsRequest, version: int = 4) -> DescribeLogDirsResponse:
@@ -60,6 +68,23 @@ async def test_every_directory_is_told_with_what_is_in_it(tmp_path: Path) -> Non
     assert sizes == [(1, 20, 0), (0, 30, 2)]
     assert found.total_bytes >= found.usable_bytes > 0
     assert (gone.log_dir, gone.error_code, gone.total_bytes) == ("/gone", ErrorCode.KAFKA_STORAGE_ERROR, -1)
+
+
+async def test_a_replica_on_its_way_is_told_beside_the_one_that_serves_with_what_it_lacks(tmp_path: Path) -> None:
+    here, there = str(tmp_path / "a"), str(tmp_path / "b")
+    for each in (here, there):
+        Path(each).mkdir()
+    moving = Dirs((), (), [Log(there, "a", 0, 4, 2, 2), Log(there, "gone", 1, 0, 0, 0)], "itself")
+    reply = await ask(
+        Dirs((here, there), (), [Log(here, "a", 0, 30, 9, 7)], moving), DescribeLogDirsRequest(topics=None)
+    )
+    told = [
+        (topic.name, part.partition_size, part.offset_lag, part.is_future_key)
+        for result in reply.results
+        for topic in result.topics
+        for part in topic.partitions
+    ]
+    assert told == [("a", 30, 2, False), ("a", 4, 5, True), ("gone", 0, -1, True)]
 
 
 async def test_only_what_is_asked_for_is_told(tmp_path: Path) -> None:
