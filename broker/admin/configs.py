@@ -117,7 +117,7 @@ class ConfigAdmin:
 
     async def _describe_topic(self, topic: str) -> list[Described]:
         if not self._metadata.has_topic(topic):
-            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "")
         settings: Mapping[str, str] = self._dynamic.topic_settings(topic)
         if self._zk.connected:
             try:
@@ -250,7 +250,8 @@ class ConfigAdmin:
         try:
             self._config.topic_defaults().with_overrides(settings)
         except InvalidTopicConfig as error:
-            message = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{name}'): {error}"
+            where = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{name}'): "
+            message = f"{where if error.of_value else ''}{error}"
             raise KafkaError(ErrorCode.INVALID_CONFIG, message) from error
 
 

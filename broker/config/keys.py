@@ -36,10 +36,14 @@ class Update(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Which values are allowed; ``allowed`` completes the sentence "allowed: ..."."""
+    """Which values are allowed; ``allowed`` completes the sentence "allowed: ...".
+
+    ``complaint``: what Kafka says of a value that is not (the validators of ConfigDef).
+    """
 
     allowed: str
     accepts: Callable[[Any], bool]
+    complaint: Callable[[Any], str] | None = None
 
 
 def anything() -> Check:
@@ -47,20 +51,29 @@ def anything() -> Check:
 
 
 def at_least(low: float) -> Check:
-    return Check(f"{low} or more", lambda value: value >= low)
+    return Check(f"{low} or more", lambda value: value >= low, lambda value: f"Value must be at least {low}")
 
 
 def between(low: float, high: float) -> Check:
-    return Check(f"{low} to {high}", lambda value: low <= value <= high)
+    def complaint(value: Any) -> str:
+        return f"Value must be at least {low}" if value < low else f"Value must be no more than {high}"
+
+    return Check(f"{low} to {high}", lambda value: low <= value <= high, complaint)
 
 
 def one_of(*names: str) -> Check:
-    return Check(", ".join(names), lambda value: value in names)
+    listed = ", ".join(names)
+    return Check(listed, lambda value: value in names, lambda value: f"String must be one of: {listed}")
 
 
 def each_of(*names: str) -> Check:
     """For lists: every entry is one of ``names``, and there is at least one."""
-    return Check(f"a list of {', '.join(names)}", lambda value: bool(value) and all(entry in names for entry in value))
+    listed = ", ".join(names)
+    return Check(
+        f"a list of {listed}",
+        lambda value: bool(value) and all(entry in names for entry in value),
+        lambda value: f"String must be one of: {listed}",
+    )
 
 
 def not_empty() -> Check:
@@ -109,8 +122,15 @@ class Key:
         """The typed value of ``text``. Raises :class:`BadValue` with what is allowed."""
         value = PARSERS[self.kind](self, text.strip())
         if not self.check.accepts(value):
-            raise BadValue(self.name, text, self.check.allowed)
+            complaint = self.check.complaint and self.check.complaint(value)
+            raise BadValue(self.name, self._culprit(text, value), self.check.allowed, complaint)
         return value
+
+    def _culprit(self, text: str, value: Any) -> str:
+        """As Kafka shows a value that is not allowed: typed, and of a list the first entry that is not."""
+        if isinstance(value, tuple):
+            return next((entry for entry in value if not self.check.accepts((entry,))), text)
+        return str(value) if self.kind is Kind.DOUBLE else text
 
     def format(self, value: Any) -> str | None:
         """The text of a typed value, as DescribeConfigs shows it; None where it is not set."""
@@ -124,13 +144,17 @@ class Key:
 
 
 class BadValue(ValueError):
-    """A value that its setting does not allow."""
+    """A value that its setting does not allow, in Kafka's words (ConfigException) where it has some."""
 
-    def __init__(self, name: str, value: str, allowed: str) -> None:
-        super().__init__(f"Invalid value {value} for configuration {name}: allowed: {allowed}")
+    def __init__(self, name: str, value: str, allowed: str, complaint: str | None = None) -> None:
+        super().__init__(f"Invalid value {value} for configuration {name}: {complaint or f'allowed: {allowed}'}")
         self.name = name
         self.value = value
         self.allowed = allowed
+
+
+def _not_a(key: Key) -> str:
+    return f"Not a number of type {key.kind.name}"
 
 
 _RANGES = {Kind.SHORT: 2**15 - 1, Kind.INT: MAX_INT, Kind.LONG: MAX_LONG}
@@ -138,7 +162,7 @@ _RANGES = {Kind.SHORT: 2**15 - 1, Kind.INT: MAX_INT, Kind.LONG: MAX_LONG}
 
 def _boolean(key: Key, text: str) -> bool:
     if text.lower() not in ("true", "false"):
-        raise BadValue(key.name, text, "true or false")
+        raise BadValue(key.name, text, "true or false", "Expected value to be either true or false")
     return text.lower() == "true"
 
 
@@ -147,9 +171,9 @@ def _integer(key: Key, text: str) -> int:
     try:
         value = int(text)
     except ValueError:
-        raise BadValue(key.name, text, f"a whole number, {key.check.allowed}") from None
+        raise BadValue(key.name, text, f"a whole number, {key.check.allowed}", _not_a(key)) from None
     if not -high - 1 <= value <= high:
-        raise BadValue(key.name, text, f"a whole number up to {high} ({key.kind.name.lower()})")
+        raise BadValue(key.name, text, f"a whole number up to {high} ({key.kind.name.lower()})", _not_a(key))
     return value
 
 
@@ -157,7 +181,7 @@ def _double(key: Key, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise BadValue(key.name, text, f"a number, {key.check.allowed}") from None
+        raise BadValue(key.name, text, f"a number, {key.check.allowed}", _not_a(key)) from None
 
 
 def _text(key: Key, text: str) -> str:

@@ -11,7 +11,14 @@ from broker.config.topic_keys import TOPIC_KEY, TOPIC_KEYS
 
 
 class InvalidTopicConfig(ValueError):
-    """A topic setting that does not exist, or whose value is not allowed; the text is what Kafka would say."""
+    """A topic setting that does not exist, or whose value is not allowed; the text is what Kafka would say.
+
+    ``of_value``: it is the value of one setting that is wrong (ConfigException, and not InvalidConfigurationException).
+    """
+
+    def __init__(self, message: str, *, of_value: bool = False) -> None:
+        super().__init__(message)
+        self.of_value = of_value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,4 +130,4 @@ def parse_topic_value(name: str, text: str) -> Any:
     try:
         return topic_key(name).parse(text)
     except BadValue as error:
-        raise InvalidTopicConfig(str(error)) from None
+        raise InvalidTopicConfig(str(error), of_value=True) from None

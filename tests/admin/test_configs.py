@@ -83,7 +83,7 @@ async def test_the_clusters_defaults_are_only_what_was_set(world: World) -> None
 
 
 DESCRIBE_REFUSALS = [
-    (TOPIC, "unknown", 3, None),
+    (TOPIC, "unknown", 3, ""),
     (BROKER, "2", 42, "Unexpected broker id, expected 1 or empty string, but received 2"),
     (BROKER, "one", 42, "Broker id must be an integer, but it is: one"),
     (32, "x", 42, "Unsupported resource type: 32"),
@@ -176,7 +176,17 @@ ALTER_REFUSALS = [
     (TOPIC, "t", [("retention.ms", "1", 2)], 40, APPEND),
     (TOPIC, "t", [("retention.ms", "1", 3)], 40, SUBTRACT),
     (TOPIC, "t", [("retention.ms", "1", 9)], 42, "Unknown operations type 9"),
-    (TOPIC, "t", [("nonsense", "1", 0)], 40, RESOURCE + "Unknown topic config name: nonsense"),
+    (TOPIC, "t", [("nonsense", "1", 0)], 40, "Unknown topic config name: nonsense"),
+    *(
+        (TOPIC, "t", [(name, text, 0)], 40, f"{RESOURCE}Invalid value {shown} for configuration {name}: {complaint}")
+        for name, text, shown, complaint in (
+            ("retention.ms", "x", "x", "Not a number of type LONG"),
+            ("retention.ms", "-5", "-5", "Value must be at least -1"),
+            ("cleanup.policy", "compact,foo", "foo", "String must be one of: compact, delete"),
+            ("min.cleanable.dirty.ratio", "2", "2.0", "Value must be no more than 1"),
+            ("preallocate", "maybe", "maybe", "Expected value to be either true or false"),
+        )
+    ),
     (BROKER, "2", [], 42, "Unexpected broker id, expected 1, but received 2"),
     (BROKER, "1", [("broker.id", "2", 0), ("log.dirs", "/x", 0)], 42, READ_ONLY),
     (BROKER, "", [("ssl.keystore.location", "/k", 0)], 42, PER_BROKER),
