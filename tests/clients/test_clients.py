@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from tests.clients.drivers import DRIVERS, Driver
+from tests.clients.programs import PROGRAMS, Java, Kcat
 from tests.cluster.clusters import Cluster
 from tests.cluster.processes import eventually
 
@@ -22,6 +23,8 @@ pytestmark = [
 ]
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
+KCAT, JAVA = Kcat(), Java()
+EVERY: dict[str, Any] = {**DRIVERS, **PROGRAMS}
 
 
 @pytest_asyncio.fixture
@@ -30,9 +33,12 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(params=list(DRIVERS))
+@pytest.fixture(params=[*DRIVERS, "java"])
 def client(request: pytest.FixtureRequest) -> Driver:
-    return DRIVERS[request.param]
+    if request.param == "java" and JAVA.missing():
+        pytest.skip(str(JAVA.missing()))
+    found: Driver = EVERY[request.param]
+    return found
 
 
 def servers(cluster: Cluster) -> str:
@@ -70,51 +76,68 @@ def paced(values: list[bytes], seconds: float) -> Iterator[bytes]:
         time.sleep(seconds / len(values))
 
 
-async def test_a_killed_leader_costs_an_idempotent_producer_nothing(cluster: Cluster, client: Driver) -> None:
-    at = servers(cluster)
-    await cluster.create("orders", [[1, 2, 0]])
-    values = lines("record", 2000)
-    producing = asyncio.ensure_future(asyncio.to_thread(client.produce, at, "orders", paced(values, 6)))
-    try:
-        for victim in (1, 2):
-            await asyncio.sleep(1)
-            cluster.kill(victim)
-            await cluster.leader("orders", not_=victim)
-            cluster.start(victim)
-            await cluster.isr("orders", {0, 1, 2})
-    finally:
-        await producing
-    assert await asyncio.to_thread(client.read, at, "orders", len(values)) == values
+STREAM = lines("record", 2000)
 
 
-async def kcat(*arguments: str, given: bytes = b"") -> bytes:
-    """Its standard output."""
-    process = await asyncio.create_subprocess_exec(
-        "kcat",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await asyncio.wait_for(process.communicate(given), 60)
-    assert process.returncode == 0, errors.decode()
-    return output
+async def produced_while_leaders_die(directory: Path, clients: Sequence[str]) -> dict[str, list[bytes] | Exception]:
+    """All ``clients`` produce at once, each to a topic of its own; two leaders of all of them are killed meanwhile.
+
+    What each client then reads of what it wrote, or how it failed.
+    """
+    async with Cluster(directory) as cluster:
+        at = servers(cluster)
+        for client in clients:
+            await cluster.create(client, [[1, 2, 0]])
+
+        async def produce(client: str) -> None:
+            await asyncio.to_thread(EVERY[client].produce, at, client, paced(STREAM, 8))
+
+        producing = [asyncio.ensure_future(produce(client)) for client in clients]
+        try:
+            for victim in (1, 2):
+                await asyncio.sleep(1.5)
+                cluster.kill(victim)
+                for client in clients:
+                    await cluster.leader(client, not_=victim)
+                cluster.start(victim)
+                for client in clients:
+                    await cluster.isr(client, {0, 1, 2})
+        finally:
+            failures = await asyncio.gather(*producing, return_exceptions=True)
+        reading = [asyncio.to_thread(EVERY[client].read, at, client, len(STREAM)) for client in clients]
+        found = zip(clients, failures, await asyncio.gather(*reading), strict=True)
+        return {client: failed if isinstance(failed, Exception) else read for client, failed, read in found}
 
 
-@pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed")
+@pytest.fixture(scope="module")
+def survived(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes] | Exception]:
+    here = [*DRIVERS, *(name for name, program in PROGRAMS.items() if program.missing() is None)]
+    return asyncio.run(produced_while_leaders_die(tmp_path_factory.mktemp("kills"), here))
+
+
+@pytest.mark.parametrize("name", list(EVERY))
+def test_killed_leaders_cost_an_idempotent_producer_nothing(
+    survived: dict[str, list[bytes] | Exception], name: str
+) -> None:
+    if name not in survived:
+        pytest.skip(PROGRAMS[name].missing() or "")
+    assert survived[name] == STREAM
+
+
+@pytest.mark.skipif(KCAT.missing() is not None, reason=str(KCAT.missing()))
 async def test_kcat_lists_produces_and_consumes(cluster: Cluster) -> None:
     at = servers(cluster)
     await cluster.create("orders", [[0, 1, 2]])
-    written = b"".join(line + b"\n" for line in lines("kcat", 1000))
-    for codec in ("none", "gzip", "snappy", "lz4"):
-        await kcat("-P", "-b", at, "-t", "orders", "-p", "0", "-z", codec, "-X", "acks=all", given=written)
-    read = await kcat("-C", "-b", at, "-t", "orders", "-p", "0", "-o", "beginning", "-e", "-q")
-    assert read == written * 4
-    listed = await kcat("-L", "-b", at)
+    written = lines("kcat", 1000)
+    for codec in CODECS:
+        await asyncio.to_thread(KCAT.produce, at, "orders", iter(written), codec)
+    assert await asyncio.to_thread(KCAT.read, at, "orders", 5000) == written * 5
+    listed = await asyncio.to_thread(KCAT.run, "-L", "-b", at)
     assert b'topic "orders" with 1 partitions' in listed
     assert b"partition 0, leader 0, replicas: 0,1,2, isrs: 0,1,2" in listed
 
 
+@pytest.mark.parametrize("client", list(DRIVERS.values()), ids=list(DRIVERS))
 async def test_producing_to_a_topic_that_is_not_there_creates_it(tmp_path: Path, client: Driver) -> None:
     async with Cluster(tmp_path, brokers=1, num_partitions="2") as cluster:
         at = servers(cluster)
