@@ -99,11 +99,15 @@ class GroupCoordinator:
             self.resign(partition, None)
 
     def lead(self, partition: int, epoch: int) -> None:
-        """This broker leads ``partition`` of the offsets topic from ``epoch`` on: load it, then answer for it."""
+        """This broker leads ``partition`` of the offsets topic from ``epoch`` on: load it, then answer for it.
+
+        Who led it already, and goes on in a new epoch because a follower died, has all of it in memory
+        (Partition.makeLeader tells only new leaders): members who wait for others go on waiting.
+        """
         known = self._shards.get(partition)
-        if known is not None and known.epoch >= epoch:
+        if known is not None:
+            known.epoch = max(known.epoch, epoch)
             return
-        self.resign(partition, None)
         shard = self._shards[partition] = Shard(partition, epoch)
         self._loads[partition] = asyncio.create_task(self._load(shard), name=f"load offsets-{partition}")
 

@@ -213,6 +213,18 @@ async def test_losing_the_partition_answers_who_waits_and_an_older_epoch_does_no
     await stage.coordinator.stop()
 
 
+async def test_a_leader_that_goes_on_in_a_new_epoch_keeps_who_waits(topic: OneLog) -> None:
+    stage = Stage(topic)
+    await stage.load(epoch=5)
+    joined = await stage.joined()
+    stage.coordinator.lead(0, 6)  # a follower died
+    assert stage.synced(joined).error_code == ErrorCode.NONE
+    assert stage.synced(joined).assignment == b"all of it"
+    stage.coordinator.resign(0, 5)
+    assert stage.coordinator.gate("pay") == ErrorCode.NONE
+    await stage.coordinator.stop()
+
+
 async def test_a_silent_member_is_dropped_by_the_groups_timer(topic: OneLog) -> None:
     stage = Stage(topic)
     await stage.load()
