@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import on, work
-from textual.app import App
 from textual.binding import Binding
 
 from kops import contexts
@@ -15,6 +14,7 @@ from kops.errors import KopsError, nearest
 from tui.commands import COMMANDS, Completion, parse
 from tui.feed import Feed
 from tui.history import clock
+from tui.keys import OrderlyKeys
 from tui.messages import Fresh
 from tui.screens.base import KopsScreen
 from tui.screens.brokers import BrokersScreen
@@ -41,7 +41,7 @@ SCREENS: dict[str, type[KopsScreen]] = {
 }
 
 
-class KopsApp(App[Context]):
+class KopsApp(OrderlyKeys):
     """The dashboard over one feed. Its result is the context to go on with; None to end."""
 
     TITLE = "kops"
@@ -157,7 +157,7 @@ class KopsApp(App[Context]):
     @work
     async def action_command(self) -> None:
         topics = [topic.name for topic in self.feed.view.topics] if self.feed.view else []
-        line = await self.push_screen_wait(CommandBar(Completion(topics, contexts.load().contexts)))
+        line = await self.ask(CommandBar(Completion(topics, contexts.load().contexts)))
         if line is None or not line.strip():
             return
         name, about = parse(line)

@@ -55,6 +55,10 @@ class KopsScreen(Screen[None]):
         self.feed.needs = self.needs
         self.repaint()
 
+    def on_resize(self) -> None:
+        """Lines were cut to the width before, which is nothing at all when a screen is first shown."""
+        self.call_after_refresh(self.repaint)
+
     def repaint(self) -> None:
         """Show what the feed has now."""
         if self._composed:
@@ -107,7 +111,7 @@ class KopsScreen(Screen[None]):
         if self.grid is not None:
             field.display = True
             field.value = self.grid.needle
-            field.focus()
+            self.set_focus(field)
 
     @on(Input.Changed, "#filter")
     def _filtering(self, event: Input.Changed) -> None:
@@ -122,7 +126,7 @@ class KopsScreen(Screen[None]):
     def _close_filter(self) -> None:
         self.query_one("#filter").display = False
         if self.grid is not None:
-            self.grid.focus()
+            self.set_focus(self.grid)
 
     def action_leave(self) -> None:
         """Closes the filter, clears it, goes back; never quits."""

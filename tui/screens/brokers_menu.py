@@ -27,13 +27,13 @@ class BrokersMenu(KopsScreen):
     @work
     async def _menu(self, options: list[tuple[str, str]]) -> None:
         view = self.feed.view
-        chosen = await self.app.push_screen_wait(Choose("What is to be done?", options))
+        chosen = await self.kops.ask(Choose("What is to be done?", options))
         if chosen is None or view is None:
             return
         verb, _, broker = chosen.partition(" ")
         server = next(one for one in self.feed.servers() if one.id == int(broker))
         plan = actions.plan(self.feed.context, view, verb, server)
-        if not await self.app.push_screen_wait(Confirm(plan)):
+        if not await self.kops.ask(Confirm(plan)):
             self.kops.say(f"{verb} broker {broker}: not done")
             return
         self.kops.say(f"{verb} broker {broker} …")

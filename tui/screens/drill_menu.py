@@ -49,9 +49,7 @@ class DrillMenu(KopsScreen):
             for key, words in reversed(names)
             for action, acks, meaning in _KINDS
         ]
-        chosen = await self.app.push_screen_wait(
-            Choose("Which drill? The probe writes to a topic of its own.", options)
-        )
+        chosen = await self.kops.ask(Choose("Which drill? The probe writes to a topic of its own.", options))
         if chosen is None:
             return
         key, action, acks = chosen.split()
@@ -64,7 +62,7 @@ class DrillMenu(KopsScreen):
                 command=f"kops drill {key} --action {action} --acks {drill.acks_name}",
                 typed=self.feed.context.name if self.feed.context.protected else "",
             )
-            if not await self.app.push_screen_wait(Confirm(asked)):
+            if not await self.kops.ask(Confirm(asked)):
                 self.kops.say("drill: not done")
                 return
             self.kops.say("a drill is under way")

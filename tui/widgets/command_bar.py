@@ -29,5 +29,8 @@ class CommandBar(ModalScreen[str | None]):
     def action_close(self) -> None:
         self.dismiss(None)
 
-    def action_complete(self) -> None:
-        self.query_one(Input).action_cursor_right()
+    async def action_complete(self) -> None:
+        """At once, also where the grey suggestion has not been painted yet."""
+        field = self.query_one(Input)
+        field.value = await self.suggester.get_suggestion(field.value) or field.value
+        field.cursor_position = len(field.value)

@@ -51,6 +51,8 @@ class Choose(ModalScreen[str | None]):
 class Confirm(ModalScreen[bool]):
     """A plan, with the focus on Cancel."""
 
+    AUTO_FOCUS = "#cancel"
+
     BINDINGS = [
         Binding("escape,n", "no", "no"),
         Binding("left,right,h,l", "other", "other button", show=False),
@@ -73,9 +75,6 @@ class Confirm(ModalScreen[bool]):
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button("Do it", id="do", variant="error", disabled=bool(self.plan.typed))
-
-    def on_mount(self) -> None:
-        self.query_one("#cancel", Button).focus()
 
     @on(Input.Changed, "#typed")
     def _typed(self, event: Input.Changed) -> None:
