@@ -56,6 +56,7 @@ class SocketServer:
         self._by_host: dict[str, int] = {}
         self._numbers = itertools.count()
         self._serving = False
+        self._closed = False
         self._sweeper: Timer | None = None
 
     @property
@@ -99,6 +100,8 @@ class SocketServer:
         host = connection.client_host
         self._connections[connection] = None
         self._by_host[host] = self._by_host.get(host, 0) + 1
+        if self._closed:
+            return "the broker stops"
         refusal = self._limits.refusal(host, len(self._connections), self._by_host[host])
         if refusal is None and self._serving:
             connection.open()
@@ -132,6 +135,7 @@ class SocketServer:
 
     def close(self) -> None:
         """End every connection, once the replies that were made are out."""
+        self._closed = True
         self.stop_accepting()
         if self._sweeper is not None:
             self._sweeper.cancel()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from broker.host.net import close_server
 from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,7 +120,7 @@ class Proxy:
 
     async def cut(self) -> None:
         if self._server is not None:
-            self._server.close()
+            close_server(self._server)
             self._server = None
         for writer in list(self._writers):
             writer.transport.abort()

@@ -13,6 +13,7 @@ from broker.cluster.registration import Registration, make_skeleton
 from broker.config import KafkaConfig
 from broker.controller.driver import Controller
 from broker.host import real_host
+from broker.host.net import close_server
 from broker.wire import codec
 from broker.wire.keys import ApiKey
 from broker.wire.messages.leader_and_isr import LeaderAndIsrRequest, LeaderAndIsrResponse
@@ -123,7 +124,7 @@ class ListeningBroker:
 
     def hang_up(self) -> None:
         if self._server is not None:
-            self._server.close()
+            close_server(self._server)
             self._server = None
         for transport in self.connections:
             transport.abort()

@@ -10,6 +10,7 @@ import pytest
 
 from broker.cluster.refusals import KNOCKS, RefusalWatch
 from broker.host import real_host
+from broker.host.net import close_server
 from tests.controller.cluster import until
 
 WINDOW_S = 0.08
@@ -36,7 +37,7 @@ class Door:
 
     def close(self) -> None:
         if self.server is not None:
-            self.server.close()
+            close_server(self.server)
         self.server = None
         self.hang_up()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import socket
 from contextlib import suppress
 
 import pytest
@@ -95,3 +97,24 @@ async def test_a_server_that_stops_accepting_goes_on_with_the_connections_it_has
         with pytest.raises(ConnectionRefusedError):
             await there.client()
         assert (await client.call(ApiKey.METADATA, 9, MetadataRequest())).controller_id == 1
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_comes_as_the_server_closes_is_ended_and_not_forgotten(turns: int) -> None:
+    there = World({ApiKey.METADATA: metadata})
+    await there.server.bind()
+    there.server.serve()
+    loop = asyncio.get_running_loop()
+    with socket.create_connection(("127.0.0.1", there.server.port("PLAINTEXT"))) as client:
+        client.setblocking(False)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        there.server.close()
+        gc.disable()  # what nobody holds any more is not to be ended by the collector
+        try:
+            async with asyncio.timeout(10):
+                with suppress(ConnectionResetError):
+                    assert await loop.sock_recv(client, 1) == b""
+        finally:
+            gc.enable()
+    await until(lambda: not there.server.connections)

@@ -65,7 +65,8 @@ async def test_a_produce_waits_for_an_in_sync_follower_that_is_away_until_it_is_
     await cluster.cut(3)
     answer = await cluster.produce(1, "b")
     assert answer.error_code == 0
-    assert cluster.isr == [1, 2]
+    assert 3 not in cluster.isr
+    await until(lambda: sorted(cluster.isr) == [1, 2])  # on a busy machine broker 2 may have been dropped, too
     assert cluster.brokers[2].values == ["a", "b"]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from broker.host.net import close_server
+
 
 class Proxy:
     """Between a client and ``port``; :meth:`cut` resets every connection, ``swallow`` loses the server's bytes."""
@@ -45,7 +47,7 @@ class Proxy:
 
     async def stop(self) -> None:
         if self._server is not None:
-            self._server.close()
+            close_server(self._server)
         self.cut()
         for task in self._tasks:
             task.cancel()
