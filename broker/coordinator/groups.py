@@ -30,6 +30,8 @@ from broker.wire.records import Record
 
 log = logging.getLogger(__name__)
 
+COMMITTED_POLL_SECONDS = 0.02
+
 
 class Waiting(Protocol):
     """A request whose answer comes later."""
@@ -371,10 +373,17 @@ class GroupCoordinator:
 
     # -- loading and expiry --------------------------------------------------------------------------------------
     async def _load(self, shard: Shard) -> None:
-        """Read the partition from its start; a record that cannot be read is skipped with a warning."""
+        """Read the partition from its start; a record that cannot be read is skipped with a warning.
+
+        Not before all of it is committed: a new leader may hold what no other has, and that may be cut off yet. Apache's
+        older coordinator answers with it, and a committed offset then goes back.
+        """
         partition_log = self._topic.log(shard.partition)
         began = self._host.clock.monotonic()
         if partition_log is not None:
+            end = partition_log.log_end_offset
+            while partition_log.high_watermark < end and self._shards.get(shard.partition) is shard:
+                await self._host.clock.sleep(COMMITTED_POLL_SECONDS)
             loaded = await replay(
                 partition_log,
                 lambda record: self._apply(shard, record),

@@ -45,9 +45,11 @@ class OneLog:
         if self.hold:
             self.held.append((done, base))
         else:
+            self._log.high_watermark = self._log.log_end_offset
             done(0, base)
 
     def replicate(self) -> None:
+        self._log.high_watermark = self._log.log_end_offset
         for done, base in self.held:
             done(0, base)
         self.held.clear()
@@ -185,6 +187,25 @@ async def test_a_new_coordinator_loads_members_and_offsets(topic: OneLog) -> Non
     assert heir.synced(joined).assignment == b"all of it"
     assert heir.offset() == 7
     assert heir.coordinator.heartbeat("pay", joined.member_id, None, 1) == ErrorCode.NONE
+    await heir.coordinator.stop()
+
+
+async def test_what_is_not_committed_yet_is_not_loaded_before_it_is(topic: OneLog) -> None:
+    old = Stage(topic)
+    await old.load()
+    old.commit(7)
+    topic.hold = True
+    old.commit(8)
+    await old.coordinator.stop()
+    heir = Stage(topic)
+    heir.coordinator.start()
+    heir.coordinator.lead(0, 2)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert heir.coordinator.gate("pay") == ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+    topic.replicate()
+    await heir.load()
+    assert heir.offset() == 8
     await heir.coordinator.stop()
 
 
