@@ -233,7 +233,8 @@ class Replicas:
                 logger.info("%s isr is %s", hosted, _list(effect.isr))
                 hosted.isr_changed()
             elif type(effect) is EpochBegins:
-                hosted.log.leader_epochs.assign(effect.epoch, effect.start_offset)
+                with hosted.log.dir:
+                    hosted.log.leader_epochs.assign(effect.epoch, effect.start_offset)
             elif type(effect) is Deposed:
                 hosted.fail_waiters(ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
