@@ -261,6 +261,9 @@ class KafkaServer:
             rack=self.config.broker_rack,
             feature_versions=self.ibp.feature_versions,
         )
+        self.settings.on_advertised = lambda: self._spawn(
+            self._advertise_anew(registration), "new advertised.listeners"
+        )
         await registration.register()
         await self.controller.start()
 
@@ -271,6 +274,13 @@ class KafkaServer:
         self.groups.start()
         self.sockets.serve()
         self._running = True
+
+    async def _advertise_anew(self, registration: Registration) -> None:
+        """advertised.listeners changed while running. Without ZooKeeper, the next session registers with them."""
+        try:
+            await registration.update_endpoints([znodes.Endpoint(*endpoint) for endpoint in self._advertised()])
+        except (RegistrationRefused, ZkError) as error:
+            log.error("advertised.listeners: %s", error)
 
     def _advertised(self) -> list[EndPoint]:
         """Port 0 becomes the port that was bound, an empty host this machine's name."""

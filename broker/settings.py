@@ -24,7 +24,10 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 
 
 class Settings:
-    """``dynamic`` knows what ZooKeeper says; ``controller`` is told of unclean elections once it runs."""
+    """``dynamic`` knows what ZooKeeper says; ``controller`` is told of unclean elections once it runs.
+
+    ``on_advertised()`` when advertised.listeners changed: the registration is to say so.
+    """
 
     def __init__(self, config: KafkaConfig, zk: ZooKeeperClient, clock: Clock, logdirs: LogDirs, spawn: Spawn) -> None:
         self._config = config
@@ -32,6 +35,7 @@ class Settings:
         self._logdirs = logdirs
         self._spawn = spawn
         self.controller: Controller | None = None
+        self.on_advertised: Callable[[], None] = lambda: None
         self.dynamic = DynamicConfig(zk, clock, config.broker_id, self._topic_changed, self._broker_changed)
 
     def log_config(self, topic: str) -> LogConfig:
@@ -79,6 +83,8 @@ class Settings:
         if not changed:
             return
         log.info("settings changed: %s", ", ".join(sorted(changed)))
+        if "advertised.listeners" in changed:
+            self.on_advertised()
         if self.controller is not None and self._config.unclean_leader_election_enable:
             self.controller.unclean_election_enabled(None)
         for topic in dict.fromkeys(each.topic for each in self._logdirs.logs()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from broker.config import BROKER_KEY, BadValue, KafkaConfig, Update
+from broker.config import BROKER_KEY, BadValue, KafkaConfig, Update, advertised_error
 from broker.wire.errors import ErrorCode, KafkaError
 
 THREADS = (
@@ -35,6 +35,8 @@ def check_broker_settings(config: KafkaConfig, settings: Mapping[str, str], *, p
             raise _refused(str(error)) from error
         if name in THREADS and isinstance(value, int):
             _check_threads(name, value, getattr(config, key.attribute))
+        if name == "advertised.listeners" and (complaint := advertised_error(config, value)):
+            raise _refused(complaint)
     only_per_broker = [name for name, key in known.items() if key.update is Update.PER_BROKER]
     if only_per_broker and not per_broker:
         listed = _set(only_per_broker)

@@ -127,9 +127,17 @@ class Registration:
             await self._host.clock.sleep(LOOK_AGAIN_SECONDS)
 
     async def update_endpoints(self, endpoints: Sequence[Endpoint]) -> None:
-        """Advertise others (dynamic listeners); the controller sees the change and tells everyone."""
-        self._endpoints = tuple(endpoints)
-        await self._check_endpoints()
+        """Advertise others (dynamic listeners); the controller sees the change and tells everyone.
+
+        Raises RegistrationRefused when another broker has one of them: the old ones stay.
+        """
+        before, self._endpoints = self._endpoints, tuple(endpoints)
+        try:
+            await self._check_endpoints()
+        except RegistrationRefused:
+            self._endpoints = before
+            raise
+        log.info("broker %d: advertises %s", self.broker_id, self._listed())
         [written] = await self._zk.request([SetData(self._path, self._payload())])
         written.or_raise()
 

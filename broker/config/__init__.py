@@ -5,6 +5,7 @@ A package, since 250 rows do not fit one file: ``*_keys`` hold the rows, ``kafka
 
 from __future__ import annotations
 
+from broker.config.checks import advertised_error
 from broker.config.endpoints import EndPoint
 from broker.config.kafka_config import BROKER_KEY, BROKER_KEYS, KafkaConfig
 from broker.config.keys import BadValue, Key, Kind, Synonym, Update
@@ -29,6 +30,7 @@ __all__ = [
     "Problem",
     "Synonym",
     "Update",
+    "advertised_error",
     "parse_topic_value",
     "read_properties",
     "topic_key",

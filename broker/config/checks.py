@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from broker.config.endpoints import SERVED_PROTOCOLS, BadEndPoints, EndPoint, parse_protocol_map
+from broker.config.endpoints import SERVED_PROTOCOLS, BadEndPoints, EndPoint, parse_listeners, parse_protocol_map
 from broker.config.properties import Problem
 
 if TYPE_CHECKING:
     from broker.config.kafka_config import KafkaConfig
+
+EVERY_ADDRESS = ("0.0.0.0", "::")
 
 
 def check_together(config: KafkaConfig, lines: Mapping[str, int | None]) -> list[Problem]:
@@ -49,12 +51,29 @@ def _check_listeners(config: KafkaConfig, wrong: Callable[[str, object, str], No
     for endpoint in advertised:
         if endpoint.listener not in names:
             wrong("advertised.listeners", endpoint, f"listeners that are bound: {', '.join(names)}")
-        if endpoint.host in ("0.0.0.0", "::") and config.advertised_listeners is not None:
+        if endpoint.host in EVERY_ADDRESS and config.advertised_listeners is not None:
             wrong("advertised.listeners", endpoint, "a host that clients can reach, not every address")
     if config.inter_broker_listener() not in [endpoint.listener for endpoint in advertised]:
         wrong("inter.broker.listener.name", config.inter_broker_listener(), f"one of {', '.join(names)}")
     if "inter.broker.listener.name" in config.originals and "security.inter.broker.protocol" in config.originals:
         wrong("inter.broker.listener.name", config.inter_broker_listener_name, "this or security.inter.broker.protocol")
+
+
+def advertised_error(config: KafkaConfig, text: str) -> str | None:
+    """Why ``text`` cannot become advertised.listeners while the broker runs (DynamicListenerConfig); None: it can."""
+    try:
+        advertised = parse_listeners(text, parse_protocol_map(config.listener_security_protocol_map))
+    except BadEndPoints as error:
+        return f"Error creating broker listeners from '{text}': {error}"
+    bound = [endpoint.listener for endpoint in config.endpoints()]
+    if any(endpoint.listener not in bound for endpoint in advertised):
+        return f"Advertised listeners '{text}' must be a subset of listeners '{config.listeners}'"
+    if any(endpoint.host in EVERY_ADDRESS for endpoint in advertised):
+        return "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a routable IP address."
+    within = config.inter_broker_listener()
+    if within not in [endpoint.listener for endpoint in advertised]:
+        return f"Advertised listener must be specified for inter-broker listener {within}"
+    return None
 
 
 def _check_served(endpoints: tuple[EndPoint, ...], wrong: Callable[[str, object, str], None]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from broker.config.checks import check_together
+from broker.config.checks import advertised_error, check_together
 from broker.config.endpoints import EndPoint, parse_listeners, parse_protocol_map
 from broker.config.group_keys import GROUP_KEYS
 from broker.config.keys import BadValue, Key
@@ -265,6 +265,8 @@ class KafkaConfig:
                 try:
                     value = key.parse(dynamic[key.name])
                 except BadValue:
+                    continue
+                if key.name == "advertised.listeners" and advertised_error(self, value) is not None:
                     continue
             if value != getattr(self, key.attribute):
                 setattr(self, key.attribute, value)

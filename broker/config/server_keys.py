@@ -76,7 +76,7 @@ ZOOKEEPER = (
 
 SOCKETS = (
     Key("listeners", STRING, "PLAINTEXT://:9092", not_empty(), "NAME://host:port, ... to bind."),
-    Key("advertised.listeners", STRING, None, not_empty(), "Listeners as clients reach them."),
+    Key("advertised.listeners", STRING, None, not_empty(), "Listeners as clients reach them.", PER_BROKER),
     Key("host.name", STRING, None, anything(), "Kafka 1.x and 2.x: host of the listener, without listeners."),
     Key("port", INT, None, between(0, 65535), "Kafka 1.x and 2.x: port of the listener, without listeners."),
     Key("advertised.host.name", STRING, None, anything(), "Kafka 1.x and 2.x: host that clients are told."),

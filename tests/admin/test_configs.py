@@ -197,6 +197,21 @@ ALTER_REFUSALS = [
         42,
         THREADS + "17, value should not be greater than double the current value 8",
     ),
+    *(
+        (BROKER, "1", [("advertised.listeners", text, 0)], 42, complaint)
+        for text, complaint in (
+            ("nonsense", "Error creating broker listeners from 'nonsense': not a listener"),
+            (
+                "PLAINTEXT://h:1,SSL://h:2",
+                "Advertised listeners 'PLAINTEXT://h:1,SSL://h:2' must be a subset of listeners 'PLAINTEXT://:9092'",
+            ),
+            (
+                "PLAINTEXT://0.0.0.0:1",
+                "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0. Use a routable IP address.",
+            ),
+            (",", "Advertised listener must be specified for inter-broker listener PLAINTEXT"),
+        )
+    ),
     (BROKER, "1", [("num.io.threads", "3", 0)], 42, THREADS + "3, value should be at least half the current value 8"),
 ]
 

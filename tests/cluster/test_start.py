@@ -8,6 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.wire.keys import ApiKey
+from broker.wire.messages.incremental_alter_configs import (
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
 from tests.cluster.clusters import Cluster
 from tests.cluster.processes import Process, eventually
 from tests.ports import free_port
@@ -26,6 +32,28 @@ async def test_start_and_stop_print_what_tools_wait_for(tmp_path: Path) -> None:
         assert await cluster.stop(0) == 0
         assert "[KafkaServer id=0] shut down completed (kafka.server.KafkaServer)" in node.process.output()
         assert "Traceback" not in node.process.output()
+
+
+async def test_advertised_listeners_change_while_the_broker_runs_and_go_back(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        talk = cluster.talk(0)
+        before = (await talk.metadata()).brokers[0]
+
+        async def advertise(text: str | None, host: str, port: int) -> None:
+            wish = AlterableConfig(name="advertised.listeners", config_operation=0 if text else 1, value=text)
+            resource = AlterConfigsResource(resource_type=4, resource_name="0", configs=[wish])
+            request = IncrementalAlterConfigsRequest(resources=[resource])
+            reply = await talk.send(ApiKey.INCREMENTAL_ALTER_CONFIGS, 1, request)
+            assert reply.responses[0].error_code == 0, reply.responses[0].error_message
+
+            async def told() -> bool:
+                brokers = (await talk.metadata()).brokers
+                return [(broker.host, broker.port) for broker in brokers] == [(host, port)]
+
+            await eventually(f"clients are told {host}:{port}", told)
+
+        await advertise(f"PLAINTEXT://localhost:{before.port}", "localhost", before.port)
+        await advertise(None, before.host, before.port)
 
 
 async def refused(process: Process, *expected: str) -> None:

@@ -127,6 +127,8 @@ def test_dynamic_settings_act_in_place_and_leave_again() -> None:
     assert (changed, config.log_retention_ms, config.broker_id) == ({"log.retention.ms"}, 9, 3)
     assert config.reconfigure({}) == {"log.retention.ms"}
     assert config.log_retention_ms == 5
+    assert config.reconfigure({"advertised.listeners": "PLAINTEXT://elsewhere:1"}) == {"advertised.listeners"}
+    assert config.reconfigure({"advertised.listeners": "SSL://elsewhere:1"}) == set()  # nothing listens there
 
 
 def test_a_topic_overrides_and_is_checked() -> None:
