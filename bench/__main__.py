@@ -12,12 +12,9 @@ import asyncio
 import json
 import shutil
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-
-import psutil
 
 import bench.rows
 
@@ -28,12 +25,9 @@ import bench.clients
 import bench.life  # noqa: F401 - these three register their rows, which are measured in this order
 from bench.client import delete_topics
 from bench.engines import JARS, Cluster
+from bench.memory import WARM
 from bench.report import LOADED, STARTED, Results, put_into, table
 from bench.row import ROWS, Figures, Row
-
-TOUCHED = 4 << 30
-"""Bytes of memory that are touched before anything is measured."""
-
 
 ROW_SECONDS = 180.0
 """A row that takes longer is given up, with its cluster."""
@@ -63,7 +57,7 @@ def main() -> int:
         run = uvloop.run
     except ImportError:
         print("uvloop is not installed: the client is slower", file=sys.stderr)
-    touch_memory()
+    WARM.hold()
     for _ in range(options.rounds):
         for brokers, cluster in dict.fromkeys((row.brokers, row.cluster) for row in rows):
             together = [row for row in rows if (row.brokers, row.cluster) == (brokers, cluster)]
@@ -102,17 +96,6 @@ def usable(engine: str) -> bool:
     return True
 
 
-def touch_memory() -> None:
-    """Write a large file and remove it: on a virtual machine, memory that was never used costs ten times as much to
-    write to, and whoever is measured first would pay for it.
-    """
-    size = min(TOUCHED, psutil.virtual_memory().available // 2)
-    piece = bytes(1 << 20)
-    with tempfile.TemporaryFile() as file:
-        for _ in range(size // len(piece)):
-            file.write(piece)
-
-
 async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, results: Results) -> None:
     """Start one cluster, run the rows that share it, stop it. A row that fails is left out, and named on stderr."""
     left = list(rows)
@@ -131,6 +114,7 @@ async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, re
                 results[row.name][engine].append(figures)
                 told(engine, row.name, figures, time.perf_counter() - began)
                 await asyncio.wait_for(tidy(cluster), ROW_SECONDS)
+                WARM.hold()
             if rows[0].cluster == "loads":
                 loaded = {"MB": cluster.memory_mb()}
                 results[LOADED.format(brokers)][engine].append(loaded)
@@ -140,6 +124,7 @@ async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, re
             left = [] if doing == "start" else left
         finally:
             cluster.stop()
+            WARM.hold()
 
 
 def told(engine: str, name: str, figures: Figures, seconds: float) -> None:
