@@ -46,6 +46,7 @@ from broker.replication.role_changes import RoleChanges
 from broker.replication.zookeeper_isr import ZooKeeperChanges
 from broker.settings import Settings
 from broker.storage.logdirs import LogDirs, NoLogDirs
+from broker.strays import set_strays_aside
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
 from broker.zk.operations import Create, CreateMode, SessionExpired, ZkError
@@ -202,7 +203,9 @@ class KafkaServer:
             changes = ZooKeeperChanges(self.zk, host.clock, config.broker_id, perform)
         self.replicas.isr_changes = changes
         self._stops.append(changes.stop)
-        self.services.role_changes = RoleChanges(self.replicas, self._on_roles_changed, self._on_topics_removed)
+        self.services.role_changes = RoleChanges(
+            self.replicas, self._on_roles_changed, self._on_topics_removed, self._on_controller
+        )
 
         if self.ibp.allocates_producer_ids:
             blocks = from_controller(config, self.ibp, self.peers, self.metadata, self._broker_epoch)
@@ -379,6 +382,9 @@ class KafkaServer:
         """Deleted, moved elsewhere, or its disk failed."""
         if hosted.topic == OFFSETS_TOPIC:
             self.groups.resign(hosted.index, None)
+
+    def _on_controller(self) -> None:
+        self._spawn(set_strays_aside(self.replicas, self.zk), "the search for stray directories")
 
     def _on_topics_removed(self, topics: tuple[str, ...]) -> None:
         self.groups.topics_deleted(frozenset(topics))

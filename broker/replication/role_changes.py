@@ -57,12 +57,14 @@ def _ignore(leaders: list[HostedPartition], followers: list[HostedPartition]) ->
 @dataclass(slots=True)
 class RoleChanges:
     """For the coordinators: ``on_roles_changed(leaders, followers)`` once all roles of a request have changed,
-    ``on_topics_removed(topics)`` when the controller said that they are no more.
+    ``on_topics_removed(topics)`` when the controller said that they are no more. ``on_controller()``: the first request
+    of a controller has come.
     """
 
     replicas: Replicas
     on_roles_changed: Callable[[list[HostedPartition], list[HostedPartition]], None] = field(default=_ignore)
     on_topics_removed: Callable[[tuple[str, ...]], None] = field(default=lambda topics: None)
+    on_controller: Callable[[], None] = field(default=lambda: None)
 
     def become_leader_or_follower(self, request: LeaderAndIsrRequest) -> Errors:
         """Apply a LeaderAndIsr; an error code for each partition.
@@ -96,7 +98,9 @@ class RoleChanges:
             raise KafkaError(ErrorCode.STALE_BROKER_EPOCH)
         if controller_epoch < replicas.controller_epoch:
             raise KafkaError(ErrorCode.STALE_CONTROLLER_EPOCH)
-        replicas.controller_epoch = controller_epoch
+        is_new, replicas.controller_epoch = controller_epoch > replicas.controller_epoch, controller_epoch
+        if is_new:
+            self.on_controller()
 
     @property
     def _broker_id(self) -> int:
@@ -179,8 +183,21 @@ class RoleChanges:
         """The hosted partition, its log made if need be. Raises KafkaError (KAFKA_STORAGE_ERROR, ...)."""
         replicas, (topic, index) = self.replicas, wanted.key
         config = replicas.config_of(topic)
+        self._set_strays_aside(wanted)
         log = replicas.logdirs.get_or_create(topic, index, wanted.topic_id, config, wanted.state.is_new)
         return replicas.host_partition(topic, index, log)
+
+    def _set_strays_aside(self, wanted: Wanted) -> None:
+        """What lies here of an earlier topic of that name must not come back under the one that has it now.
+
+        Only what was not served in this life: of a served one the controller says what becomes of it.
+        """
+        logdirs, (topic, index), topic_id = self.replicas.logdirs, wanted.key, wanted.topic_id
+        if topic_id is None or self.replicas.get(topic, index) is not None:
+            return
+        for log in (logdirs.get(topic, index), logdirs.futures.get(topic, index)):
+            if log is not None and log.topic_id not in (None, topic_id):
+                logdirs.set_aside(log, f"topic id {topic_id} was told, the directory is of {log.topic_id}")
 
     def metadata_updated(self, delta: Delta) -> None:
         """UpdateMetadata came: begin to fetch from leaders that are alive now and were not known to be.

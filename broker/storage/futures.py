@@ -100,6 +100,11 @@ class Futures:
             self._dirs.delete_files(future)
             logger.info("%s-%d: future log in %s deleted", topic, partition, future.log_dir)
 
+    def drop(self, log: Log) -> None:
+        """Know it no longer; its files are the caller's business."""
+        if self.get(log.topic, log.partition) is log:
+            del self._logs[log.topic, log.partition]
+
     def fill(self, current: Log, future: Log, max_bytes: int) -> int:
         """Bring ``future`` closer to ``current``; bytes that were copied. 0: it ends where the current log does.
 

@@ -275,6 +275,20 @@ class LogDirs:
         log.rename(f"{log.log_dir}/{name}")
         self.housekeeping.remove_later([log.directory], log.config.file_delete_delay_ms)
 
+    def set_aside(self, log: Log, why: str) -> None:
+        """Rename the directory of a log that must not be served to ``-stray``, for somebody to look into.
+
+        Raises LogDirFailed.
+        """
+        name = directory_names.stray_name(log.topic, log.partition, self._host.dice.uuid().hex)
+        if self._logs.get((log.topic, log.partition)) is log:
+            del self._logs[log.topic, log.partition]
+            self.cleaner.forget(log)
+        self.futures.drop(log)
+        log.close()
+        log.rename(f"{log.log_dir}/{name}")
+        logger.warning("%s-%d: %s: set aside as %s", log.topic, log.partition, why, log.directory)
+
     def adopt(self, log: Log) -> None:
         """A future replica whose current log is gone takes its place."""
         self._logs[log.topic, log.partition] = log
