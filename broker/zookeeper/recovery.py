@@ -177,7 +177,10 @@ class _Replay:
                 self._notes.append(f"{self._path}: empty, set aside by a crash at its creation; removed")
                 self._files.unlink(self._path)
                 return
-            raise DataDamaged(f"{self._path}: does not begin as a ZooKeeper log (offset 0)")
+            raise DataDamaged(
+                f"{self._path}: does not begin as a ZooKeeper log. Move it away if it is not one of ZooKeeper's,"
+                " else restore it from a backup"
+            )
         records, tail = scan(data, len(HEADER))
         for offset, payload in records:
             self._apply(offset, payload)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import psutil
 
 RUNNING, PAUSED, STOPPED = "running", "paused", "stopped"
+_BEGINNING = "=== kops starts"
+"""Begins the line that parts what a server says from what it said before it was started again."""
 
 
 def command_line(server: Server) -> list[str]:
@@ -52,6 +54,8 @@ def spawn(server: Server) -> tuple[int, float]:
 
     Path(server.log).parent.mkdir(parents=True, exist_ok=True)
     with open(server.log, "ab") as sink:
+        sink.write(f"{_BEGINNING} {server.name}\n".encode())
+        sink.flush()
         process = subprocess.Popen(
             command_line(server),
             cwd=server.folder,
@@ -144,6 +148,13 @@ def listens(server: Server) -> bool:
     except psutil.AccessDenied:
         return True
     return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
+
+
+def last_words(server: Server, lines: int) -> list[str]:
+    """The last lines of its log, of those since it was last started."""
+    said = [line.strip() for line in tail(server.log, lines) if line.strip()]
+    begins = max((at + 1 for at, line in enumerate(said) if line.startswith(_BEGINNING)), default=0)
+    return said[begins:]
 
 
 def tail(path: str, lines: int) -> list[str]:

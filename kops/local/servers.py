@@ -106,7 +106,7 @@ def _answering(server: Server) -> Server:
 
 def _last_words(server: Server) -> str:
     """The last lines of its log, or that there are none."""
-    lines = [line.strip() for line in processes.tail(server.log, 12) if line.strip()]
+    lines = processes.last_words(server, 12)
     return "\n  " + "\n  ".join(lines) if lines else "it wrote nothing to its log"
 
 

@@ -154,3 +154,15 @@ def test_a_watch_tells_when_a_killed_broker_leaves_the_isr(kops: Kops, home: Pat
     assert {(one["topic"], one["partition"], one["leader"]) for one in told} == {("seen", 0, 3 - leader)}
     assert {one["resolutionMs"] for one in told} == {0 if way == "pushed" else 200}
     assert kops("down", "--wipe", "-y").code == 0
+
+
+def test_a_start_that_fails_shows_the_last_words_of_this_start_alone(kops: Kops, home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "zookeeper.properties"
+    file.write_text(f"dataDir={tmp_path}/data\nclientPortAddress=127.0.0.1\nclientPort={free_port()}\n")
+    assert kops("zookeeper", "start", str(file), "--daemon").code == 0
+    assert kops("zookeeper", "stop").code == 0
+    (tmp_path / "data" / "version-2" / "log.7").write_text("a file of somebody else")
+    said = kops("zookeeper", "start", str(file), "--daemon")
+    assert said.code == 1
+    assert "log.7: does not begin as a ZooKeeper log" in said.err
+    assert "bound to port" not in said.err
