@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from broker.cluster.metadata_cache import Endpoint, LiveBroker, MetadataCache
+from broker.coordinator import producer_ids
 from broker.coordinator.producer_ids import ProducerIds, from_zookeeper
 from broker.replication.alter_partition import AlterPartitionChanges, Verdict, verdict
 from broker.replication.hosted import HostedPartition
@@ -262,7 +263,8 @@ async def test_while_zookeeper_is_away_the_write_is_tried_again(make_cluster: Ma
 # producer ids
 
 
-async def test_producer_ids_come_in_blocks_of_a_thousand_after_the_last_ones() -> None:
+async def test_producer_ids_come_in_blocks_of_a_thousand_after_the_last_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer_ids, "_PATIENCE", 30.0)  # all 1500 wait together, on a busy machine longer than usual
     zookeeper = ZooKeeper()
     zookeeper.data[znodes.PRODUCER_ID_BLOCK] = ProducerIdBlock(2, 1000, 1999).encode()
     zookeeper.script = [None, ZkCode.BAD_VERSION]  # another broker takes a block between our reading and writing
