@@ -119,9 +119,11 @@ class KopsApp(OrderlyKeys):
         if self.screen is not self.get_screen(name):
             self.switch_screen(name)
         self.said = ("", False)
+        shown = self.get_screen(name)
+        if isinstance(shown, GroupsScreen):
+            shown.topic = ""
         if not about:
             return
-        shown = self.get_screen(name)
         if isinstance(shown, RecordsScreen | ZooKeeperScreen):
             self.call_later(shown.open, about)
         elif name == "topics":
@@ -154,10 +156,13 @@ class KopsApp(OrderlyKeys):
     def action_help(self) -> None:
         self.push_screen(Help(self.screen))
 
-    @work
+    @work(group="dialogs")
     async def action_command(self) -> None:
         topics = [topic.name for topic in self.feed.view.topics] if self.feed.view else []
-        line = await self.ask(CommandBar(Completion(topics, contexts.load().contexts)))
+        groups = self.get_screen("groups")
+        seen = [one.group.id for one in groups.seen or ()] if isinstance(groups, GroupsScreen) else []
+        completion = Completion(topics, seen, contexts.load().contexts, sorted(self.available_themes))
+        line = await self.ask(CommandBar(completion))
         if line is None or not line.strip():
             return
         name, about = parse(line)
@@ -170,6 +175,8 @@ class KopsApp(OrderlyKeys):
             self.action_help()
         elif name == "ctx":
             self._use(about)
+        elif name == "theme":
+            self._paint_in(about)
         else:
             self.go(name, about)
 
@@ -179,6 +186,14 @@ class KopsApp(OrderlyKeys):
             self.exit(contexts.resolve(Overrides(context=name or None)))
         except KopsError as error:
             self.say(f"{error.what} {error.do}", bad=True)
+
+    def _paint_in(self, name: str) -> None:
+        """Other colours, for this run; `kops tui --theme` and KOPS_THEME choose them from the start."""
+        if name in self.available_themes:
+            self.theme = name
+            self.say(f"theme {name}")
+        else:
+            self.say(f"the themes are: {', '.join(sorted(self.available_themes))}", bad=bool(name))
 
     # keys that hold everywhere
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "zookeeper": "ZooKeeper's tree: :zookeeper /path",
     "events": "everything that changed",
     "ctx": "another context: :ctx NAME",
+    "theme": "other colours: :theme NAME",
     "help": "the keys of this screen",
     "quit": "end the dashboard",
 }
@@ -32,9 +33,12 @@ def parse(line: str) -> tuple[str | None, str]:
 class Completion(Suggester):
     """Completes commands, and topics and contexts after them."""
 
-    def __init__(self, topics: Iterable[str], contexts: Iterable[str]) -> None:
+    def __init__(
+        self, topics: Iterable[str], groups: Iterable[str], contexts: Iterable[str], themes: Iterable[str]
+    ) -> None:
         super().__init__(use_cache=False, case_sensitive=True)
-        self.lines = [*COMMANDS, *(f"ctx {name}" for name in contexts)]
+        self.lines = [*COMMANDS, *(f"ctx {name}" for name in contexts), *(f"theme {name}" for name in themes)]
+        self.lines += [f"groups {name}" for name in groups]
         for name in topics:
             self.lines += [f"topics {name}", f"isr {name}", f"records {name}"]
 

@@ -130,6 +130,18 @@ class Feed:
         """The answer to a question of ``tui.questions`` or ``kops.cluster``, asked on a thread. Raises KopsError."""
         return await self.work(lambda: question(self._session, *given, **named))
 
+    async def change(self, deed: Callable[[Session], T]) -> T:
+        """Something that changes the cluster and may take its time. Raises KopsError."""
+
+        def do() -> T:
+            with self.session() as session:
+                return deed(session)
+
+        try:
+            return await self.work(do)
+        finally:
+            self.refresh()
+
     async def work(self, job: Callable[[], T]) -> T:
         """Something that blocks, on a thread. Raises KopsError."""
         try:

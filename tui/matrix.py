@@ -1,6 +1,8 @@
 """The rows of the ISR screen: one partition each, one letter per broker, worst first. Pure."""
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 from rich.text import Text
@@ -49,16 +51,68 @@ def state_of(partition: Partition, gauges: Gauges) -> str:
     return "ok" if partition.preferred_leads else "not preferred"
 
 
-def rows(view: View, gauges: Gauges, history: History, trends: Trends, now: int, *, affected: bool) -> list[Row]:
-    """Every partition, or those that are not whole or changed just now; worst first, then by name."""
-    found = []
+def rows(
+    view: View,
+    gauges: Gauges,
+    history: History,
+    trends: Trends,
+    now: int,
+    *,
+    affected: bool,
+    folded: Callable[[str, int], bool] = lambda topic, count: False,
+) -> list[Row]:
+    """Every partition, or those that are not whole or changed just now; worst first, then by name.
+
+    ``folded``: whether a topic, of which so many partitions would be shown, is to take one row.
+    """
+    shown: dict[str, list[tuple[str, Partition]]] = {}
     for name, partition in view.partitions.items():
         state = state_of(partition, gauges)
         touched = history.was(name, "isr", now) or history.was(name, "leader", now)
-        if affected and state == "ok" and not touched:
+        if not affected or state != "ok" or touched:
+            shown.setdefault(partition.topic, []).append((state, partition))
+    found = []
+    for topic, parts in shown.items():
+        if len(parts) > 1 and folded(topic, len(parts)):
+            worst = min((state for state, _ in parts), key=SEVERITY.__getitem__)
+            found.append((SEVERITY[worst], natural(topic), _summary(view, gauges, trends, topic, parts, worst)))
             continue
-        found.append((SEVERITY[state], natural(name), _row(view, gauges, history, trends, now, partition, state)))
+        found += [
+            (SEVERITY[state], natural(one.name), _row(view, gauges, history, trends, now, one, state))
+            for state, one in parts
+        ]
     return [row for *_, row in sorted(found, key=lambda one: one[:2])]
+
+
+def _summary(
+    view: View, gauges: Gauges, trends: Trends, topic: str, parts: list[tuple[str, Partition]], worst: str
+) -> Row:
+    """A topic in one row: of each broker the worst letter and how often, else how many partitions it leads."""
+    partitions = [one for _, one in parts]
+    count_of_worst = sum(state == worst for state, _ in parts)
+    held = sum(len(one.isr) for one in partitions)
+    replicas = sum(len(one.replicas) for one in partitions)
+    lags_known = [values[-1] for one in partitions if (values := trends.of(one.name))]
+    behind = max(lags_known, default=None)
+    floor = (gauges.min_isr or {}).get(topic)
+    cells: tuple[str | Text, ...] = (
+        Text.assemble((f"{topic} ", "bold"), (f"▸{len(parts)}", "dim")),
+        *(_letters(partitions, broker, view.present) for broker in view.everyone),
+        Text(f"by {len({one.leader for one in partitions if one.leader >= 0})}", "dim"),
+        Text(f"≤{max(one.leader_epoch for one in partitions)}", "dim"),
+        f"{held}/{replicas}",
+        UNAVAILABLE if floor is None else str(floor),
+        UNAVAILABLE if behind is None else f"≤{count(behind)}",
+        Text(worst if worst == "ok" else f"{worst} {count_of_worst}", _STATES[worst]),
+    )
+    blanks = ("",) * (len(view.everyone) + 5)
+    return Row(f"{topic} ▸", cells, (natural(topic), *blanks, SEVERITY[worst]), text=f"{topic} {worst}")
+
+
+def _letters(partitions: list[Partition], broker: int, present: frozenset[int]) -> Text:
+    counted = Counter(letter(one, broker, present)[0] for one in partitions)
+    first = next((one for one in ("x", "o", "L", "F") if counted[one]), "·")
+    return Text(f"{first}{counted[first] if first != '·' else ''}", _LETTERS[first])
 
 
 def lag_values(view: View, gauges: Gauges) -> dict[str, float]:

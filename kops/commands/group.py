@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from kops.cluster import groups, lag
-from kops.cluster.changes import DONE, FAILED, OffsetChange
 from kops.cluster.groups import Listed
 from kops.columns.group_views import GROUP_DETAILS, GROUP_LAGS, GROUPS, LAGS, MEMBERS, PACES, STATES, span
 from kops.commands import group_legacy, group_offsets
 from kops.commands.options import command, noun
 from kops.commands.run import Run
 from kops.errors import BadUsage, Unhealthy
-from kops.operations import journal, reset
+from kops.operations import removal
 from kops.render import kafka_groups
 
 app = typer.Typer(help="Consumer groups.", no_args_is_help=True, rich_markup_mode=None)
@@ -162,21 +161,13 @@ def delete(
         group_legacy.delete(run, wanted)
         return
     found = _selected(run, wanted, regex)
-    busy = [one for one in groups.describe(run.session, found) if not one.idle]
-    if busy:
-        raise groups.in_use(busy)
-    committed = groups.committed(run.session, found)
-    plan = [f"group {one.id}: {len(committed[one.id])} committed offsets" for one in found]
-    if not found or not run.confirm(f"delete {', '.join(one.id for one in found)}", plan, ask=not run.settings.apache):
-        run.show(GROUPS, found, plan=plan)
+    plan = removal.plan(run.session, found)
+    if not found or not run.confirm(plan.what, plan.lines, ask=not run.settings.apache):
+        run.show(GROUPS, found, plan=plan.lines)
         return
-    changes = [OffsetChange(one.id, p, c, None) for one in found for p, c in sorted(committed[one.id].items())]
-    entry = reset.remember(run.session, f"delete group {', '.join(one.id for one in found)}", changes)
-    gone = run.each(found, lambda one: groups.delete(run.session, one))
-    journal.ended(entry, FAILED if run.errors else DONE)
-    left = {one.id for one in groups.listed(run.session)}
-    run.errors += [reset.still_there(one.id) for one in gone if one.id in left]
-    run.show(GROUPS, [one for one in gone if one.id not in left], kafka_groups.deleted)
+    entry, gone, failed = removal.carry_out(run.session, plan)
+    run.errors += failed
+    run.show(GROUPS, gone, kafka_groups.deleted)
     run.out.say(f"`kops undo {entry.id}` brings the offsets back.")
 
 

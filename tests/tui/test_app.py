@@ -43,14 +43,6 @@ def keys(app: KopsApp) -> list[str]:
     return [row.key for row in app.screen.query_one(Grid).rows]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KOPS_CONTEXT", "KOPS_BOOTSTRAP_SERVERS", "KOPS_ZOOKEEPER", "KOPS_CONFIG"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.mark.parametrize("name", SCREENS)
 async def test_every_screen_shows_that_it_is_asking_before_anything_came(name: str) -> None:
     app, feed = dashboard(name)
@@ -314,7 +306,7 @@ async def test_events_are_exported_as_ndjson(tmp_path: Path) -> None:
         feed.show(view())
         feed.show(view(WITHOUT_TWO, (1, 3)))
         await settled(pilot)
-        await pilot.press("e")
+        await pilot.press("ctrl+e")
         await settled(pilot)
     written = list(tmp_path.glob("kops-events-*.ndjson"))
     assert len(written) == 1

@@ -24,6 +24,7 @@ class KopsScreen(Screen[None]):
     needs: ClassVar[tuple[str, ...]] = ()
     BINDINGS = [
         Binding("slash", "filter", "filter", key_display="/"),
+        Binding("ctrl+e", "export", "export", show=False),
         Binding("escape", "leave", "back", show=False),
         Binding("h,left", "leave", "back", show=False),
     ]
@@ -103,6 +104,16 @@ class KopsScreen(Screen[None]):
     @property
     def grid(self) -> Grid | None:
         return next(iter(self.query(Grid)), None)
+
+    def action_export(self) -> None:
+        """The rows that are shown, as NDJSON into the working directory."""
+        grid = next((one for one in self.query(Grid) if one.has_focus), self.grid)
+        if grid is None:
+            self.kops.say("there is no table here")
+            return
+        names = [heading.title.lower() for heading in grid.headings]
+        cells = ([cell if isinstance(cell, str) else cell.plain for cell in row.cells] for row in grid.rows)
+        self.kops.export(self.heading, [dict(zip(names, one, strict=False)) for one in cells])
 
     # the filter
 

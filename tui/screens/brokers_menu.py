@@ -24,7 +24,7 @@ class BrokersMenu(KopsScreen):
         elif view is not None:
             self._menu(actions.possible(view, self.preferred_brokers()))
 
-    @work
+    @work(group="dialogs")
     async def _menu(self, options: list[tuple[str, str]]) -> None:
         view = self.feed.view
         chosen = await self.kops.ask(Choose("What is to be done?", options))

@@ -41,7 +41,7 @@ class DrillMenu(KopsScreen):
         else:
             self._drill(self.drill_target())
 
-    @work
+    @work(group="dialogs")
     async def _drill(self, target: str) -> None:
         names = [("controller", "the controller")] + ([] if target == "leader" else [(target, f"broker {target}")])
         options = [

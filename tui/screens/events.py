@@ -21,7 +21,7 @@ HEADINGS = (
 
 class EventsScreen(KopsScreen):
     heading: ClassVar[str] = "events"
-    BINDINGS = [Binding("e", "export", "export")]
+    BINDINGS = [Binding("ctrl+e", "export", "export")]
 
     def body(self) -> ComposeResult:
         yield Grid()

@@ -5,13 +5,14 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding
 
 from kops.cluster.lag import GroupLag, Lag
 from kops.errors import KopsError
-from tui import questions
+from tui import deeds, questions
 from tui.lagging import Doing, Lagging
 from tui.rates import spark
-from tui.screens.base import KopsScreen
+from tui.screens.deeds_menu import ResetMenu
 from tui.snapshots import LOADING, UNAVAILABLE, age, count
 from tui.widgets.grid import Grid, Heading, Row
 
@@ -41,18 +42,39 @@ MEMBERS = (Heading("MEMBER"), Heading("CLIENT", 20), Heading("HOST", 16), Headin
 EVERY = 2.0
 
 
-class GroupsScreen(KopsScreen):
+class GroupsScreen(ResetMenu):
     heading: ClassVar[str] = "groups"
+    BINDINGS = [
+        Binding("R", "reset", "reset offsets"),
+        Binding("ctrl+d", "delete", "delete"),
+    ]
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[GroupLag] | None = None
         self.lagging = Lagging()
         self.reason = ""
+        self.topic = ""
+        """Only groups that have committed something for it."""
         self._asking = False
 
     def body(self) -> ComposeResult:
-        yield Grid()
+        yield Grid(marks=True)
+
+    def title_now(self) -> str:
+        return f"groups of topic {self.topic}" if self.topic else "groups"
+
+    def only_of(self, topic: str) -> None:
+        """Escape shows all again."""
+        self.topic = topic
+        self.repaint()
+
+    def action_leave(self) -> None:
+        if self.topic and not self.query_one("#filter").display:
+            self.topic = ""
+            self.repaint()
+        else:
+            super().action_leave()
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -80,7 +102,10 @@ class GroupsScreen(KopsScreen):
     def paint(self) -> None:
         grid = self.query_one(Grid)
         grid.empty = lambda: self.reason or (f"asking {LOADING}" if self.seen is None else "there are no groups yet")
-        grid.show(HEADINGS, [self._row(one, self.lagging.of(one)) for one in self.seen or ()])
+        seen = [one for one in self.seen or () if not self.topic or self.topic in _topics(one)]
+        if self.topic and self.seen:
+            grid.empty = lambda: f"no group has committed anything for {self.topic} (esc: all groups)"
+        grid.show(HEADINGS, [self._row(one, self.lagging.of(one)) for one in seen])
 
     def _row(self, one: GroupLag, doing: Doing) -> Row:
         unknown = any(part.lag is None for part in one.partitions)
@@ -106,11 +131,25 @@ class GroupsScreen(KopsScreen):
     def _chosen(self, event: Grid.Chosen) -> None:
         self.kops.push_screen(GroupScreen(event.key))
 
+    def action_reset(self) -> None:
+        """The marked groups, or the one under the cursor."""
+        names = self.chosen()
+        topics = sorted({topic for one in self.seen or () if one.group.id in names for topic in _topics(one)})
+        self.reset_wizard(names, [(), *((topic,) for topic in topics if len(topics) > 1)])
 
-class GroupScreen(KopsScreen):
+    def action_delete(self) -> None:
+        if names := self.chosen():
+            self.carry_through("delete", deeds.delete_groups, names)
+
+
+class GroupScreen(ResetMenu):
     """One group: partitions above, members below; tab goes from one to the other."""
 
     heading: ClassVar[str] = "group"
+    BINDINGS = [
+        Binding("R", "reset", "reset offsets"),
+        Binding("ctrl+d", "delete", "delete"),
+    ]
 
     def __init__(self, group: str) -> None:
         super().__init__()
@@ -119,7 +158,7 @@ class GroupScreen(KopsScreen):
         self.reason = ""
 
     def body(self) -> ComposeResult:
-        yield Grid(id="partitions")
+        yield Grid(id="partitions", marks=True)
         yield Grid(id="members")
 
     def on_mount(self) -> None:
@@ -155,6 +194,23 @@ class GroupScreen(KopsScreen):
                 for one in (self.seen.group.members if self.seen else ())
             ],
         )
+
+    def action_reset(self) -> None:
+        """All partitions, those of the topic under the cursor, or those that are marked (else: under the cursor)."""
+        by_key = {str(one.position): one.position for one in (self.seen.partitions if self.seen else ())}
+        picked = [by_key[key] for key in self.chosen() if key in by_key]
+        topics = list(dict.fromkeys(position.topic for position in picked))
+        exact = tuple(
+            f"{topic}:{','.join(str(one.partition) for one in picked if one.topic == topic)}" for topic in topics
+        )
+        self.reset_wizard([self.group], [(), *((topic,) for topic in topics), *([exact] if exact else [])])
+
+    def action_delete(self) -> None:
+        self.carry_through("delete", deeds.delete_groups, [self.group])
+
+
+def _topics(one: GroupLag) -> set[str]:
+    return {part.position.topic for part in one.partitions}
 
 
 def _partition(one: Lag) -> Row:

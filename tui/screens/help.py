@@ -10,7 +10,15 @@ from textual.widgets import Static
 from tui.commands import COMMANDS
 from tui.widgets.grid import Grid
 
-_NAMES = {"slash": "/", "colon": ":", "question_mark": "?", "plus": "+", "minus": "-", "equals_sign": "="}
+_NAMES = {
+    "slash": "/",
+    "colon": ":",
+    "question_mark": "?",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "asterisk": "*",
+}
 
 
 def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:

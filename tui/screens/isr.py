@@ -3,43 +3,52 @@
 from typing import ClassVar
 
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.widgets import Static
 
 from kops.local.processes import PAUSED, STOPPED
-from tui import matrix
+from tui import deeds, matrix
 from tui.history import Event
 from tui.rates import Trends
-from tui.screens.base import KopsScreen
 from tui.screens.brokers_menu import BrokersMenu
+from tui.screens.deeds_menu import Deeds
 from tui.screens.drill_menu import DrillMenu
+from tui.screens.topics import TopicScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, age, health
 from tui.widgets.grid import Grid
 
 MANY = 500
 """From so many partitions on only those that are affected are shown at first."""
+FOLDED = 200
+"""A topic with more partitions to show than this takes one row until it is opened."""
 LEGEND = "L leader  F in sync  o out of sync  x away  * preferred leader"
 
 
-class IsrScreen(BrokersMenu, DrillMenu, KopsScreen):
+class IsrScreen(BrokersMenu, DrillMenu, Deeds):
     heading: ClassVar[str] = "isr"
     BINDINGS = [
         Binding("b", "brokers_menu", "brokers…"),
         Binding("d", "drill", "drill"),
         Binding("a", "affected", "affected"),
+        Binding("t", "fold", "by topic"),
+        Binding("e", "elect", "elect preferred"),
         Binding("c", "clear", "clear"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
         self.affected: bool | None = None
+        self.by_topic = False
+        self.opened: set[str] = set()
+        """Topics that were opened (closed, where all are opened) by hand."""
         self.trends = Trends()
 
     def body(self) -> ComposeResult:
         yield Static(id="brokers")
         yield Static(id="counters")
-        yield Grid(id="matrix")
+        yield Grid(id="matrix", marks=True)
         yield Static(id="timeline")
         yield Static(id="probe")
 
@@ -55,7 +64,7 @@ class IsrScreen(BrokersMenu, DrillMenu, KopsScreen):
         grid.empty = lambda: "every partition is whole" if view.partitions else "there are no topics yet"
         grid.show(
             matrix.headings(view),
-            matrix.rows(view, feed.gauges, feed.history, self.trends, now, affected=affected),
+            matrix.rows(view, feed.gauges, feed.history, self.trends, now, affected=affected, folded=self._folded),
         )
         self.query_one("#brokers", Static).update(self._brokers(view, now))
         self.query_one("#counters", Static).update(self._counters(view, affected))
@@ -130,6 +139,33 @@ class IsrScreen(BrokersMenu, DrillMenu, KopsScreen):
         shown = self.affected if self.affected is not None else bool(view and len(view.partitions) > MANY)
         self.affected = not shown
         self.repaint()
+
+    def _folded(self, topic: str, shown: int) -> bool:
+        return (self.by_topic or shown > FOLDED) != (topic in self.opened)
+
+    def action_fold(self) -> None:
+        """Every topic in one row, and back."""
+        self.by_topic = not self.by_topic
+        self.opened.clear()
+        self.repaint()
+
+    @on(Grid.Chosen)
+    def _chosen(self, event: Grid.Chosen) -> None:
+        """A topic's row opens into its partitions; a partition leads to its topic."""
+        topic, folded, _ = event.key.partition(" ▸")
+        if folded:
+            self.opened ^= {topic}
+            self.repaint()
+        elif self.feed.view and (one := self.feed.view.partitions.get(event.key)):
+            self.kops.push_screen(TopicScreen(one.topic))
+
+    def action_elect(self) -> None:
+        """The preferred leaders of the marked partitions, or of the one under the cursor."""
+        view = self.feed.view
+        keys = {key.removesuffix(" ▸") for key in self.chosen()}
+        names = [name for name, one in (view.partitions if view else {}).items() if {name, one.topic} & keys]
+        if names:
+            self.carry_through("elect", deeds.elect, names)
 
     def action_clear(self) -> None:
         self.feed.history.trigger = None

@@ -12,10 +12,11 @@ from textual.timer import Timer
 from kops.cluster.metadata import Partition, Topic
 from kops.cluster.partitions import Offsets
 from kops.errors import KopsError
-from tui import questions
+from tui import deeds, questions
 from tui.history import ids
 from tui.matrix import SEVERITY, state_of
-from tui.screens.base import KopsScreen
+from tui.screens.deeds_menu import Deeds
+from tui.screens.groups import GroupsScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, count, size
 from tui.widgets.grid import Grid, Heading, Row
 
@@ -42,13 +43,17 @@ PARTITION_HEADINGS = (
 )
 
 
-class TopicsScreen(KopsScreen):
+class TopicsScreen(Deeds):
     heading: ClassVar[str] = "topics"
     needs: ClassVar[tuple[str, ...]] = ("sizes",)
-    BINDINGS = [Binding("t", "tail", "tail records")]
+    BINDINGS = [
+        Binding("t", "tail", "records"),
+        Binding("i", "isr", "isr"),
+        Binding("ctrl+d", "delete", "delete"),
+    ]
 
     def body(self) -> ComposeResult:
-        yield Grid()
+        yield Grid(marks=True)
 
     def paint(self) -> None:
         view, grid = self.feed.view, self.query_one(Grid)
@@ -87,12 +92,27 @@ class TopicsScreen(KopsScreen):
         if row is not None:
             self.kops.go("records", row.key)
 
+    def action_isr(self) -> None:
+        row = self.query_one(Grid).current
+        if row is not None:
+            self.kops.go("isr", row.key)
 
-class TopicScreen(KopsScreen):
+    def action_delete(self) -> None:
+        """The marked topics, or the one under the cursor: the plan, and its name typed."""
+        if names := self.chosen():
+            self.carry_through("delete", deeds.delete_topics, names)
+
+
+class TopicScreen(Deeds):
     """One topic: its partitions above, its settings below; tab goes from one to the other."""
 
     heading: ClassVar[str] = "topic"
-    BINDINGS = [Binding("t", "tail", "tail records"), Binding("i", "isr", "isr")]
+    BINDINGS = [
+        Binding("t", "tail", "records"),
+        Binding("i", "isr", "isr"),
+        Binding("o", "groups", "groups"),
+        Binding("ctrl+d", "delete", "delete"),
+    ]
 
     def __init__(self, topic: str) -> None:
         super().__init__()
@@ -182,6 +202,16 @@ class TopicScreen(KopsScreen):
 
     def action_isr(self) -> None:
         self.kops.go("isr", self.topic)
+
+    def action_groups(self) -> None:
+        """The groups that have committed something for this topic."""
+        self.kops.go("groups")
+        shown = self.app.screen
+        if isinstance(shown, GroupsScreen):
+            shown.only_of(self.topic)
+
+    def action_delete(self) -> None:
+        self.carry_through("delete", deeds.delete_topics, [self.topic])
 
 
 def _number(value: int | None) -> str:

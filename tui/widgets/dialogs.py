@@ -1,6 +1,6 @@
 """Questions over a screen: choose one of several, confirm a plan, type a name. Escape always means no."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.text import Text
@@ -20,6 +20,8 @@ class Plan:
     question: str
     lines: tuple[str, ...]
     command: str = ""
+    apache: str = ""
+    """How Apache's own tools are told the same; empty where they have nothing like it."""
     typed: str = ""
     """What must be typed to go on: for what cannot be taken back, and in protected contexts."""
 
@@ -48,6 +50,35 @@ class Choose(ModalScreen[str | None]):
         self.dismiss(None)
 
 
+class Ask(ModalScreen[str | None]):
+    """One line of text; None when it was closed. ``wrong`` says what is the matter with a text, if anything."""
+
+    BINDINGS = [Binding("escape", "no", "back")]
+
+    def __init__(self, title: str, example: str, wrong: Callable[[str], str]) -> None:
+        super().__init__()
+        self.question = title
+        self.example = example
+        self.wrong = wrong
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Text(self.question, "bold"))
+            yield Input(id="asked", placeholder=self.example)
+            yield Static(Text("enter goes on, esc goes back", "dim"), id="wrong")
+
+    @on(Input.Submitted, "#asked")
+    def _given(self, event: Input.Submitted) -> None:
+        complaint = self.wrong(event.value.strip())
+        if complaint:
+            self.query_one("#wrong", Static).update(Text(complaint, "bold red"))
+        else:
+            self.dismiss(event.value.strip())
+
+    def action_no(self) -> None:
+        self.dismiss(None)
+
+
 class Confirm(ModalScreen[bool]):
     """A plan, with the focus on Cancel."""
 
@@ -67,11 +98,12 @@ class Confirm(ModalScreen[bool]):
             yield Static(Text(self.plan.question, "bold"))
             with VerticalScroll(can_focus=False):
                 yield Static(Text("\n".join(f"  {line}" for line in self.plan.lines)))
-            if self.plan.command:
-                yield Static(Text.assemble(("the same by command:  ", "dim"), self.plan.command))
+            for label, line in (("kops   ", self.plan.command), ("Apache ", self.plan.apache)):
+                if line:
+                    yield Static(Text.assemble((label, "dim"), line), classes="same")
             if self.plan.typed:
-                yield Static(Text(f"Type {self.plan.typed} to go on:"))
-                yield Input(id="typed")
+                yield Static(Text.assemble("to go on press tab and type  ", (self.plan.typed, "bold")), classes="type")
+                yield Input(id="typed", compact=True)
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="cancel")
                 yield Button("Do it", id="do", variant="error", disabled=bool(self.plan.typed))
@@ -79,6 +111,11 @@ class Confirm(ModalScreen[bool]):
     @on(Input.Changed, "#typed")
     def _typed(self, event: Input.Changed) -> None:
         self.query_one("#do", Button).disabled = event.value != self.plan.typed
+
+    @on(Input.Submitted, "#typed")
+    def _entered(self, event: Input.Submitted) -> None:
+        if event.value == self.plan.typed:
+            self.dismiss(True)
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:

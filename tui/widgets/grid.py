@@ -76,6 +76,7 @@ class Grid(ScrollView, can_focus=True):
         Binding("G,end", "edge(1)", "last", show=False),
         Binding("enter,l", "choose", "open", show=False),
         Binding("space", "mark", "mark", show=False),
+        Binding("asterisk", "mark_all", "mark all", show=False, key_display="*"),
         Binding("s", "sort", "sort", show=False),
         Binding("S", "reverse", "turn the order", show=False),
     ]
@@ -200,7 +201,8 @@ class Grid(ScrollView, can_focus=True):
             line.append(" ")
         if row.key == self.cursor:
             # Changed and failed cells keep their own colours under the cursor.
-            line.stylize_before(Style(bgcolor="grey27", bold=True) if self.has_focus else Style(bold=True))
+            ground = "grey27" if self.app.current_theme.dark else "grey82"
+            line.stylize_before(Style(bgcolor=ground, bold=True) if self.has_focus else Style(bold=True))
         return self._drawn(line, width, base)
 
     def _heading(self, width: int, base: Style) -> Strip:
@@ -236,6 +238,18 @@ class Grid(ScrollView, can_focus=True):
             self.marked ^= {self.current.key}
             self.action_move(1)
             self.refresh()
+
+    def action_mark_all(self) -> None:
+        """Every row that the filter lets through; none, when all of them are marked."""
+        if self.marks:
+            keys = {row.key for row in self.rows}
+            self.marked = self.marked - keys if keys <= self.marked else self.marked | keys
+            self.refresh()
+            self.post_message(self.Moved(self))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tables without marks do not offer them."""
+        return self.marks or action not in ("mark", "mark_all")
 
     def action_sort(self) -> None:
         """The next column; after the last one the order in which rows are given."""
