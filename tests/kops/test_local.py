@@ -161,8 +161,8 @@ def test_a_start_that_fails_shows_the_last_words_of_this_start_alone(kops: Kops,
     file.write_text(f"dataDir={tmp_path}/data\nclientPortAddress=127.0.0.1\nclientPort={free_port()}\n")
     assert kops("zookeeper", "start", str(file), "--daemon").code == 0
     assert kops("zookeeper", "stop").code == 0
-    (tmp_path / "data" / "version-2" / "log.7").write_text("a file of somebody else")
+    (tmp_path / "data" / "version-2" / "log.1").write_text("a file of somebody else")
     said = kops("zookeeper", "start", str(file), "--daemon")
     assert said.code == 1
-    assert "log.7: does not begin as a ZooKeeper log" in said.err
+    assert "log.1: does not begin as a ZooKeeper log" in said.err
     assert "bound to port" not in said.err
