@@ -65,6 +65,10 @@ class Files(Protocol):
 
     def read(self, path: str) -> bytes: ...
 
+    def overwrite(self, path: str, position: int, data: bytes | bytearray | memoryview) -> None:
+        """Put ``data`` in the place of bytes that are there: only to mend what was damaged."""
+        ...
+
     def stat(self, path: str) -> FileStat | None:
         """None where there is nothing."""
         ...
@@ -178,6 +182,14 @@ class RealFiles:
     def read(self, path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
+
+    def overwrite(self, path: str, position: int, data: bytes | bytearray | memoryview) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)  # not O_APPEND, with which pwrite appends
+        try:
+            if os.pwrite(fd, data, position) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        finally:
+            os.close(fd)
 
     def stat(self, path: str) -> FileStat | None:
         try:

@@ -13,6 +13,7 @@ from broker.storage.checkpoints import LEADER_EPOCHS, CheckpointCorrupt, format_
 
 UNDEFINED_EPOCH = -1
 UNDEFINED_OFFSET = -1
+NEVER = 1 << 62
 
 
 class LeaderEpochs:
@@ -73,6 +74,17 @@ class LeaderEpochs:
         """The epoch of the record at ``offset``; -1 when unknown."""
         at = bisect_right(self._starts, offset)
         return self._epochs[at - 1] if at else UNDEFINED_EPOCH
+
+    def run_at(self, offset: int) -> tuple[int, int]:
+        """(epoch of the record at ``offset`` or -1, the offset up to which that holds)."""
+        at = bisect_right(self._starts, offset)
+        end = self._starts[at] if at < len(self._starts) else NEVER
+        return (self._epochs[at - 1] if at else UNDEFINED_EPOCH), end
+
+    def between(self, offset: int, end: int) -> list[int]:
+        """The epochs of the records from ``offset`` to below ``end``."""
+        first = max(bisect_right(self._starts, offset) - 1, 0)
+        return [epoch for epoch, start in zip(self._epochs[first:], self._starts[first:], strict=True) if start < end]
 
     def assign(self, epoch: int, start_offset: int) -> bool:
         """``epoch`` begins at ``start_offset``; whether that was news. Entries that it contradicts go.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 
 from broker.config import KafkaConfig, LogConfig
-from broker.host import Host
+from broker.host import Files, Host
 from broker.storage import checkpoints, directory_names
 from broker.storage.checkpoints import CheckpointCorrupt
 from broker.storage.log import Log
@@ -25,7 +25,7 @@ async def load_dir(
 ) -> list[Log]:
     """Every log of the directory, recovered unless it was left cleanly; the clean mark is taken away first.
 
-    Raises OSError (damaged checkpoints and unsupported formats among them): the directory cannot be used.
+    Raises OSError (unsupported formats among them): the directory cannot be used.
     """
     files, path = host.files, log_dir.path
     clean = files.stat(f"{path}/{CLEAN_SHUTDOWN}") is not None
@@ -37,7 +37,7 @@ async def load_dir(
         logger.info("log dir %s was not left cleanly: recovering %d logs", path, len(names))
     try:
         points, starts, watermarks = (
-            checkpoints.read_offsets(files, f"{path}/{name}")
+            _read_offsets(files, f"{path}/{name}")
             for name in (checkpoints.RECOVERY_POINT, checkpoints.LOG_START, checkpoints.REPLICATION)
         )
         loaded = []
@@ -61,6 +61,15 @@ async def load_dir(
     except (CheckpointCorrupt, OldFormat) as error:
         raise OSError(str(error)) from error
     return loaded
+
+
+def _read_offsets(files: Files, path: str) -> dict[tuple[str, int], int]:
+    """A damaged checkpoint counts as none (Kafka takes the directory offline): the logs know better, or are checked."""
+    try:
+        return checkpoints.read_offsets(files, path)
+    except CheckpointCorrupt as error:
+        logger.error("%s; it counts as missing, and is written anew", error)
+        return {}
 
 
 def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int, str]]:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from broker.storage import checkpoints, flushing, retention, timestamps, truncation
+from broker.storage import checkpoints, flushing, reading, retention, timestamps, truncation
 from broker.storage.admission import by_segment, follower_batches, leader_header
 from broker.storage.leader_epochs import LeaderEpochs
 from broker.storage.log_dir import LogDir
@@ -20,15 +20,18 @@ from broker.storage.positions import Positions
 from broker.storage.producer_state import AppendedBatch, ProducerState
 from broker.storage.results import AppendInfo, Origin, ReadResult, UnexpectedAppendOffset
 from broker.storage.segment import MAX_INT, Segment
+from broker.storage.soundness import Unsound
 from broker.storage.timestamps import TimestampAndOffset
 from broker.wire import batch as batches
-from broker.wire.batch import LOG_OVERHEAD, BatchHeader, Buffer
+from broker.wire.batch import BatchHeader, Buffer
 from broker.wire.compression import Codec
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.records import read_control, recompress
 from broker.wire.validation import NO_BOUND, Rules, Walked, check_header, walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from broker.config import LogConfig
 
 CODECS = {"uncompressed": Codec.NONE, "gzip": Codec.GZIP, "snappy": Codec.SNAPPY, "lz4": Codec.LZ4, "zstd": Codec.ZSTD}
@@ -57,6 +60,7 @@ class Log:
         "leader_epochs",
         "log_end_offset",
         "log_start_offset",
+        "on_damaged",
         "partition",
         "positions",
         "producers",
@@ -83,6 +87,7 @@ class Log:
         self.recovery_point = 0
         self.rewinds = self.synced_rewinds = 0
         self.durability = flushing.Durability(self)
+        self.on_damaged: Callable[[], None] = _nobody_mends
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)
         self.positions = Positions()
@@ -282,7 +287,7 @@ class Log:
 
     def segments_from(self, offset: int) -> list[Segment]:
         """The segment that holds ``offset`` and all after it."""
-        return self.segments[self._index_of(offset) :]
+        return self.segments[self.index_of(offset) :]
 
     # --- read
 
@@ -290,7 +295,7 @@ class Log:
         """Whole batches from ``offset`` to below ``upper_offset``, at most ``max_bytes`` save for ``min_one``.
 
         The first batch may begin before ``offset`` (clients skip). Raises KafkaError OFFSET_OUT_OF_RANGE outside
-        [log start, log end]. Unparsed: one pread.
+        [log start, log end], and ``damage.Damaged`` where what is stored is not what was written. Unparsed: one pread.
         """
         if not self.log_start_offset <= offset <= self.log_end_offset:
             message = f"offset {offset} is outside of [{self.log_start_offset}, {self.log_end_offset}]"
@@ -298,64 +303,43 @@ class Log:
         if self.dir.is_offline:
             self.dir.check_online()
         try:
-            return ReadResult(self._read(offset, max_bytes, min(upper_offset, self.log_end_offset), min_one), offset)
+            upper = min(upper_offset, self.log_end_offset)
+            return ReadResult(reading.read(self, offset, max_bytes, upper, min_one), offset)
         except OSError as error:
             self.dir.fail(error)
 
-    def _read(self, offset: int, max_bytes: int, upper: int, min_one: bool) -> Buffer:
-        at = self._index_of(offset)
-        while offset < upper and at < len(self.segments):
-            segment = self.segments[at]
-            if segment.base >= upper:
-                break
-            start = self._position(segment, offset)
-            end = self._end_position(at, upper)
-            if start < end:
-                if end - start <= max_bytes:
-                    return segment.pread(end - start, start)
-                return self._read_cut(segment, start, max_bytes, min_one)
-            at += 1
-        return b""
-
-    def _read_cut(self, segment: Segment, start: int, max_bytes: int, min_one: bool) -> Buffer:
-        """At most ``max_bytes`` from ``start``, cut at the last whole batch; the first one whole if ``min_one``."""
-        data = segment.pread(max_bytes, start) if max_bytes > 0 else b""
-        size = segment.boundary_before(start + len(data), start, data) - start
-        if size > 0:
-            if len(data) - size >= 8:
-                self.positions.read_ended(int.from_bytes(data[size : size + 8], "big"), start + size)
-            return memoryview(data)[:size] if size < len(data) else data
-        if not min_one:
-            return b""
-        prefix = data if len(data) >= LOG_OVERHEAD else segment.pread(LOG_OVERHEAD, start)
-        return segment.pread(batches.size_at(prefix), start)
-
     def bytes_available(self, offset: int, upper_offset: int) -> int:
-        """Bytes between two offsets by arithmetic on positions, for fetch.min.bytes; reads no records."""
+        """Bytes between two offsets by arithmetic on positions, for fetch.min.bytes; reads no records.
+
+        Where it cannot be told (damage), so many that they are read.
+        """
         offset, upper = max(offset, self.log_start_offset), min(upper_offset, self.log_end_offset)
         if offset >= upper:
             return 0
         with self.dir:
-            first, total = self._index_of(offset), 0
-            for at in range(first, len(self.segments)):
-                if self.segments[at].base >= upper:
-                    break
-                total += self._end_position(at, upper)
-            return total - self._position(self.segments[first], offset)
+            first, total = self.index_of(offset), 0
+            try:
+                for at in range(first, len(self.segments)):
+                    if self.segments[at].base >= upper:
+                        break
+                    total += self.end_position(at, upper)
+                return total - self.position(self.segments[first], offset)
+            except Unsound:
+                return MAX_INT
 
-    def _index_of(self, offset: int) -> int:
+    def index_of(self, offset: int) -> int:
         """Which segment may hold ``offset``: the last that begins at or below it."""
         if offset >= self.segments[-1].base:
             return len(self.segments) - 1
         return max(0, bisect_right(self.segments, offset, key=_BASE) - 1)
 
-    def _end_position(self, at: int, upper: int) -> int:
+    def end_position(self, at: int, upper: int) -> int:
         """Where reading below ``upper`` ends in segment number ``at``."""
         segment = self.segments[at]
         next_base = self.segments[at + 1].base if at + 1 < len(self.segments) else self.log_end_offset
-        return segment.size if upper >= next_base else self._position(segment, upper)
+        return segment.size if upper >= next_base else self.position(segment, upper)
 
-    def _position(self, segment: Segment, offset: int) -> int:
+    def position(self, segment: Segment, offset: int) -> int:
         """Where the batch that holds ``offset`` (or the next one) starts."""
         if offset <= segment.base:
             return 0
@@ -375,12 +359,12 @@ class Log:
     def offset_for_timestamp(self, timestamp: int, upper_offset: int) -> TimestampAndOffset:
         """First record with a timestamp >= ``timestamp`` below ``upper_offset``; (-1, -1, -1) if none."""
         with self.dir:
-            return timestamps.offset_for_timestamp(self, timestamp, upper_offset)
+            return reading.examined(self, lambda _: timestamps.offset_for_timestamp(self, timestamp, upper_offset))
 
     def max_timestamp(self) -> TimestampAndOffset:
         """The record with the largest timestamp (KIP-734); (-1, -1, -1) for an empty log."""
         with self.dir:
-            return timestamps.max_timestamp(self)
+            return reading.examined(self, lambda _: timestamps.max_timestamp(self))
 
     def earliest(self) -> TimestampAndOffset:
         """Log start offset, timestamp -1, with the epoch there."""
@@ -399,7 +383,7 @@ class Log:
         """
         self.dir.check_online()
         with self.dir:
-            return truncation.truncate_to(self, offset)
+            return reading.examined(self, lambda _: truncation.truncate_to(self, offset))
 
     def truncate_fully_and_start_at(self, offset: int) -> None:
         """Drop everything; the log is empty and begins at ``offset``."""
@@ -477,3 +461,7 @@ class Log:
 
 
 _BASE = attrgetter("base")
+
+
+def _nobody_mends() -> None:
+    """Before replication is connected."""

@@ -8,18 +8,19 @@ is checked and the log is cut before the first that is not whole.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from broker.storage import checkpoints
-from broker.storage.admission import has_readable_marker
 from broker.storage.checkpoints import CheckpointCorrupt
+from broker.storage.damage import epochs_agree, examine, rebuild_epochs
 from broker.storage.index import IndexCorrupt
-from broker.storage.leader_epochs import LeaderEpochs
+from broker.storage.leader_epochs import NEVER, LeaderEpochs
 from broker.storage.producer_state import SnapshotCorrupt
-from broker.storage.segment import CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Segment
+from broker.storage.segment import CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Hole, Segment
+from broker.storage.soundness import Unsound, checked_batches, next_sound
 from broker.wire import batch as batches
 from broker.wire.batch import HEADER_SIZE, BatchHeader
 from broker.wire.records import read_control
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 4 * 1024 * 1024
-"""Bytes read at once, and between two yields, while a segment is checked."""
 BATCHES_PER_STEP = 4096
 
 
@@ -59,8 +58,9 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
     if known.clean and recovery_point == known.recovery_point:
         yield from _end_after_clean_stop(log, names)
     else:
-        yield from _recover(log, recovery_point, names)
+        yield from _recover(log, recovery_point, names, max(known.recovery_point, known.high_watermark))
     _settle_offsets(log, known, now_ms)
+    _check_epochs(log)
     if log.log_end_offset - log.recovery_point >= log.config.flush_messages:
         log.durability.require()  # found in the page cache of a process that was killed, perhaps not on the disk
     log.leader_epochs.release()
@@ -195,6 +195,18 @@ def _load_epochs(log: Log) -> bool:
     return log.leader_epochs.latest >= 0 or not any(segment.size for segment in log.segments)
 
 
+def _check_epochs(log: Log) -> None:
+    """A digit of the epoch file that has become another one would let replicas diverge: the batches know better."""
+    try:
+        agree = epochs_agree(log)
+    except Unsound as error:
+        logger.warning("%s-%d: %s", log.topic, log.partition, error)
+        examine(log, error.segment)
+        agree = epochs_agree(log)
+    if not agree:
+        rebuild_epochs(log, log.segments[0].base)
+
+
 def _load_topic_id(log: Log) -> None:
     """A file that a power loss left torn is removed: the controller says the id again."""
     try:
@@ -254,9 +266,11 @@ def _walk_to_end(segment: Segment) -> int:
     return end
 
 
-def _recover(log: Log, recovery_point: int, names: list[str]) -> Iterator[None]:
+def _recover(log: Log, recovery_point: int, names: list[str], protected: int) -> Iterator[None]:
     """Check every segment from the one that holds the recovery point on; cut at the first bad byte.
 
+    Below ``protected``, what was synced or committed, nothing is cut that has sound batches after it: it is a hole, to
+    be mended with what another replica has.
     Those before were synced, but a truncation may have cut into them since and not have reached the disk whole; where
     one looks so, the check begins there.
     """
@@ -264,13 +278,14 @@ def _recover(log: Log, recovery_point: int, names: list[str]) -> Iterator[None]:
     first = max((index for index, each in enumerate(log.segments) if each.base <= recovery_point), default=0)
     first = next((index for index in range(first) if not _looks_sound(log, index)), first)
     trusted = log.segments[first].base if log.segments else 0
+    epochs = [epoch for epoch, _ in log.leader_epochs.entries()]
     log.leader_epochs.truncate_from_end(trusted)
     for name in [name for name in names if name.endswith(SNAPSHOT) and _base(name) > trusted]:
         log.dir.files.unlink(f"{log.directory}/{name}")  # perhaps of offsets that were truncated and written anew
     for index in range(first, len(log.segments)):
         segment = log.segments[index]
         until = log.segments[index + 1].base if index + 1 < len(log.segments) else None
-        if (yield from _recover_segment(log, segment, until)):
+        if (yield from _recover_segment(log, segment, until, protected, epochs)):
             for later in log.segments[index + 1 :]:
                 logger.warning("%s-%d: segment %d follows a cut, removed", log.topic, log.partition, later.base)
                 log.dir.remove_later(later.rename_away(), 0)
@@ -281,60 +296,88 @@ def _recover(log: Log, recovery_point: int, names: list[str]) -> Iterator[None]:
     log.recovery_point = min(recovery_point, log.log_end_offset)
 
 
-def _recover_segment(log: Log, segment: Segment, until: int | None = None) -> Generator[None, None, bool]:
+def _recover_segment(
+    log: Log, segment: Segment, until: int | None = None, protected: int = 0, epochs: Sequence[int] = ()
+) -> Generator[None, None, bool]:
     """Check all batches of ``segment``, cut after the last good one, rebuild its indexes, assign its epochs.
 
     What reaches past ``until``, the next segment's base, was truncated before that segment was begun, and goes too.
     The epochs of earlier segments must be known, and no later ones. Returns whether the log ends here for damage.
     """
-    good, expected, overlaps = 0, segment.base, False
-    for position, head in _checked(segment):
-        if position < 0:
-            yield
-            continue
-        if head.base_offset < expected or 0 <= head.leader_epoch < log.leader_epochs.latest:
-            break  # offsets and epochs only ascend: what follows was truncated once, and came back with a power loss
-        if until is not None and head.last_offset >= until:
-            overlaps = True
+    run = _Run(segment, until)
+    holes: dict[int, Hole] = {}
+    while True:
+        yield from run.go_on(log)
+        if run.is_at_end or run.was_truncated or run.expected >= protected:
             break
-        log.leader_epochs.assign(head.leader_epoch, head.base_offset)
-        good, expected = position + head.size, head.next_offset
+        hole = _hole_at(log, run, epochs)
+        if hole is None:
+            break
+        logger.error("%s-%d: segment %d is damaged: %s", log.topic, log.partition, segment.base, hole)
+        holes[hole.position] = hole
+        run.good, run.expected = hole.end, hole.following
+    good, expected = run.good, run.expected
     cut = segment.size - good
     if cut:
         _refuse_old_format(segment, good)
         logger.warning(
             "%s-%d: segment %d: %d bytes after offset %d are no whole batch, cut",
-            log.topic,
-            log.partition,
-            segment.base,
-            cut,
-            expected,
+            *(log.topic, log.partition, segment.base, cut, expected),
         )
         segment.cut(good)
+    segment.holes = holes
     segment.rebuild_indexes(log.config.index_interval_bytes)
     log.log_end_offset = max(expected, log.log_end_offset) if good else max(log.log_end_offset, segment.base)
-    return bool(cut) and not overlaps
+    return bool(cut) and not run.overlaps
 
 
-def _checked(segment: Segment) -> Iterator[tuple[int, BatchHeader]]:
-    """(position, header) of each batch whose size, magic and CRC hold; (-1, ...) now and then: a pause is due."""
-    position, start, chunk = 0, 0, b""
-    while position + HEADER_SIZE <= segment.size:
-        if position + HEADER_SIZE > start + len(chunk):
-            start, chunk = position, segment.pread(min(CHUNK, segment.size - position), position)
-            yield -1, batches.header(chunk)
-        head = batches.header(chunk, position - start)
-        size = head.size
-        if size < HEADER_SIZE or position + size > segment.size or head.magic != 2 or head.last_offset_delta < 0:
-            return
-        if position + size > start + len(chunk):
-            start, chunk = position, segment.pread(min(max(CHUNK, size), segment.size - position), position)
-        if head.crc != batches.computed_crc(chunk, position - start, size):
-            return
-        if head.is_control and not has_readable_marker(chunk, position - start):
-            return
-        yield position, head
-        position += size
+class _Run:
+    """Sound batches of a segment that is recovered: up to byte ``good``, next offset ``expected``."""
+
+    def __init__(self, segment: Segment, until: int | None) -> None:
+        self.segment = segment
+        self.until = until
+        self.good = 0
+        self.expected = segment.base
+        self.overlaps = False
+        self.is_old = False
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.good >= self.segment.size
+
+    @property
+    def was_truncated(self) -> bool:
+        """What follows is sound, but should no longer be there."""
+        return self.overlaps or self.is_old
+
+    def go_on(self, log: Log) -> Iterator[None]:
+        for position, head in checked_batches(self.segment, self.good):
+            if position < 0:
+                yield
+                continue
+            # offsets and epochs only ascend: what follows was truncated once, and came back with a power loss
+            self.is_old = head.base_offset < self.expected or 0 <= head.leader_epoch < log.leader_epochs.latest
+            self.overlaps = not self.is_old and self.until is not None and head.last_offset >= self.until
+            if self.was_truncated:
+                return
+            log.leader_epochs.assign(head.leader_epoch, head.base_offset)
+            self.good, self.expected = position + head.size, head.next_offset
+
+
+def _hole_at(log: Log, run: _Run, epochs: Sequence[int]) -> Hole | None:
+    """The hole that begins where ``run`` has stopped; None where nothing sound comes after it."""
+    limit = NEVER if run.until is None else run.until
+    latest = log.leader_epochs.latest
+    possible = dict.fromkeys([latest, *(epoch for epoch in epochs if epoch > latest)])
+
+    def fits(head: BatchHeader) -> bool:
+        return head.leader_epoch >= latest
+
+    found = next_sound(run.segment, run.good, run.expected, limit, [each for each in possible if each >= 0], fits)
+    if found is not None:
+        return Hole(run.good, found[0], run.expected, found[1].base_offset)
+    return None if run.until is None else Hole(run.good, run.segment.size, run.expected, run.until)
 
 
 def _refuse_old_format(segment: Segment, position: int) -> None:
@@ -352,6 +395,12 @@ def _refuse_old_format(segment: Segment, position: int) -> None:
 
 def _settle_offsets(log: Log, known: Checkpointed, now_ms: int) -> None:
     files = log.dir.files
+    if 0 < known.high_watermark < known.log_start_offset and log.segments:
+        logger.error(
+            "%s-%d: log start %d is above high watermark %d: one of them is damaged, the log start is left out",
+            *(log.topic, log.partition, known.log_start_offset, known.high_watermark),
+        )
+        known = replace(known, log_start_offset=0)
     if not log.segments or log.log_end_offset < known.log_start_offset:
         for segment in log.segments:
             log.dir.remove_later(segment.rename_away(), 0)

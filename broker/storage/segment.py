@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from broker.host.files import File, Files
 from broker.storage.index import NewOffsetIndex, NewTimeIndex, OffsetIndex, TimeIndex
+from broker.storage.soundness import Unsound
 from broker.wire.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader, Buffer
 
 LOG = ".log"
@@ -24,6 +27,28 @@ SCAN_CHUNK = 8192
 """Bytes read at once while walking headers: two index intervals."""
 MAX_INT = 0x7FFFFFFF
 UNKNOWN = -2
+
+
+class Hole:
+    """Bytes [position, end) of a segment that are not what was written; records [first, following) lie, or lay, there.
+
+    ``is_hopeless``: whoever else may have them was asked in vain.
+    """
+
+    __slots__ = ("end", "first", "following", "is_hopeless", "position")
+
+    def __init__(self, position: int, end: int, first: int, following: int) -> None:
+        self.position = position
+        self.end = end
+        self.first = first
+        self.following = following
+        self.is_hopeless = False
+
+    def __repr__(self) -> str:
+        return f"offsets [{self.first}, {self.following}), bytes [{self.position}, {self.end})"
+
+
+_NO_HOLES: Final[Mapping[int, Hole]] = MappingProxyType({})
 
 
 class OpenFiles:
@@ -64,6 +89,9 @@ class Segment:
         "_unindexed",
         "base",
         "created_ms",
+        "ends_early",
+        "gappy",
+        "holes",
         "index",
         "jitter_ms",
         "size",
@@ -81,6 +109,11 @@ class Segment:
         self.times = TimeIndex(files, self.path(TIME_INDEX))
         self.created_ms = 0
         self.jitter_ms = 0
+        self.holes: Mapping[int, Hole] = _NO_HOLES
+        self.gappy = False
+        """Whether offsets are known to be missing between sound batches (the topic was compacted once)."""
+        self.ends_early = False
+        """Whether nobody has what seems to be missing before the next segment."""
         self._file: File | None = None
         self._largest_timestamp = UNKNOWN
         self._largest_offset = -1
@@ -182,11 +215,14 @@ class Segment:
         return data
 
     def batches(self, position: int = 0, end: int | None = None) -> Iterator[tuple[int, BatchHeader]]:
-        """(position, header) of each batch; headers only are read where batches are large. Stops at the first bytes
-        that can be no whole batch."""
+        """(position, header) of each batch; headers only are read where batches are large. Passes over known holes,
+        stops at the first bytes that can be no whole batch."""
         limit = self.size if end is None else end
         chunk, start = b"", position
         while position + HEADER_SIZE <= limit:
+            if position in self.holes and self.holes[position].end > position:
+                position = self.holes[position].end
+                continue
             if position + HEADER_SIZE > start + len(chunk):
                 start = position
                 chunk = self.pread(min(SCAN_CHUNK, limit - position), position)
@@ -198,26 +234,27 @@ class Segment:
             position += size
 
     def position_of(self, offset: int) -> int:
-        """Where the first batch with a last offset >= ``offset`` starts; ``size`` when there is none."""
+        """Where the first batch with a last offset >= ``offset`` starts; ``size`` when there is none.
+
+        Raises Unsound where index and batches contradict one another, or batches end before the segment does.
+        """
         entry = self.index.floor(0, offset - self.base) if self.size > SCAN_CHUNK else None
-        start = entry[1] if entry else 0
+        at = start = entry[1] if entry else 0
         for position, head in self.batches(start):
+            if entry and position == start and not self.base <= head.base_offset <= self.base + entry[0]:
+                raise Unsound(self)
             if head.last_offset >= offset:
                 return position
+            at = position + head.size
+        while at in self.holes and self.holes[at].end > at:
+            at = self.holes[at].end
+        if at != self.size:
+            raise Unsound(self)
         return self.size
 
-    def boundary_before(self, limit: int, floor: int, data: bytes) -> int:
-        """The last batch boundary at or below position ``limit``; ``data`` is the file from ``floor`` to ``limit``."""
-        entry = self.index.floor(1, limit)
-        position = max(floor, entry[1]) if entry else floor
-        end = len(data)
-        while position - floor + LOG_OVERHEAD <= end:
-            at = position - floor
-            size = int.from_bytes(data[at + 8 : at + 12], "big") + LOG_OVERHEAD
-            if size < HEADER_SIZE or at + size > end:
-                break
-            position += size
-        return position
+    def hole_of(self, offset: int) -> Hole | None:
+        """The known hole that ``offset`` lies in."""
+        return next((hole for hole in self.holes.values() if hole.first <= offset < hole.following), None)
 
     def largest_timestamp(self) -> tuple[int, int]:
         """(largest timestamp, last offset of the batch that has it); (-1, base) when there is none."""
@@ -225,7 +262,19 @@ class Segment:
             last = self.times.last()
             self._largest_timestamp, offset = last or (-1, 0)
             self._largest_offset = self.base + offset
+            if last is not None and not self._has_batch(self._largest_offset, self._largest_timestamp):
+                newest = max(self.batches(), key=lambda found: found[1].max_timestamp, default=None)
+                if newest is not None:  # a time index that was damaged must not have retention delete what is young
+                    self._largest_timestamp, self._largest_offset = newest[1].max_timestamp, newest[1].last_offset
         return self._largest_timestamp, self._largest_offset
+
+    def _has_batch(self, offset: int, timestamp: int) -> bool:
+        """Whether the batch that holds ``offset`` has this largest timestamp."""
+        try:
+            found = next(self.batches(self.position_of(offset)), None)
+        except Unsound:
+            return False
+        return found is not None and found[1].max_timestamp == timestamp
 
     def age_ms(self, now_ms: int, newest_timestamp: int) -> int:
         """How long the segment has been filling, by record time, or by the clock where records have none (E.5)."""
@@ -255,12 +304,14 @@ class Segment:
 
     def truncate_to(self, offset: int) -> int:
         """Cut the batch that holds ``offset`` and all after it; how many bytes went."""
-        position = self.position_of(offset)
+        hole = self.hole_of(offset)
+        position = self.position_of(offset) if hole is None else hole.position
         cut = self.size - position
         if cut == 0:
             return 0
         self.file.truncate(position)
         self.size = position
+        self.holes = {at: each for at, each in self.holes.items() if each.end <= position and each.following <= offset}
         self.index.truncate(0, offset - self.base)
         self.times.truncate(1, offset - self.base)
         self._unindexed = 0
@@ -279,8 +330,10 @@ class Segment:
         self._first_timestamp = UNKNOWN
         self._unindexed = 0
         self.size = 0
-        for _, head in self.batches(0, end):
+        for position, head in self.batches(0, end):
+            self.size = position
             self.appended(head.last_offset, head.size, head.max_timestamp, interval)
+        self.size = end
         self.index_time()
         index.replace(new_index.entries)
         times.replace(new_times.entries)
@@ -307,6 +360,10 @@ class Segment:
         """Write out and fsync both indexes. Raises OSError."""
         await self.index.sync()
         await self.times.sync()
+
+    def overwrite(self, position: int, data: Buffer) -> None:
+        """Put ``data``, what was written there once, in the place of damaged bytes."""
+        self._files.overwrite(self.path(LOG), position, data)
 
     def rename_away(self) -> list[str]:
         """Mark every file of the segment for removal (``.deleted``); the new paths."""

@@ -173,7 +173,7 @@ def test_offsets_are_clamped_to_the_log(tmp_path: Path) -> None:
     assert reopen(tmp_path, high_watermark=0, log_start_offset=4).high_watermark == 4
     beyond = reopen(tmp_path, log_start_offset=20)
     assert (beyond.log_start_offset, beyond.log_end_offset) == (20, 20)
-    append(beyond, 1)
+    append(beyond, 1, epoch=2)
     assert [base for base, _, _ in shape(beyond)] == [20]
 
 
