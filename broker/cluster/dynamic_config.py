@@ -49,6 +49,8 @@ class DynamicConfig:
         self._default: Settings = {}
         self._own: Settings = {}
         self._last_change = -1
+        self._created: dict[str, int] = {}
+        """When each notification that is there was made, wall milliseconds."""
         self._task: asyncio.Task[None] | None = None
         self._again = False
         zk.subscribe(watch=self._on_watch)
@@ -130,16 +132,21 @@ class DynamicConfig:
                 await self._clock.sleep(TRY_AGAIN_SECONDS)
 
     async def _scan(self) -> None:
+        """Work through what is new. Kafka reads every notification every time: with each one more of them, until
+        they are 15 minutes old, that takes longer."""
         [children] = await self._zk.request([GetChildren(znodes.CONFIG_CHANGES, watch=True)])
         names = sorted(_numbered(children.or_raise().children))
-        paths = [znodes.child(znodes.CONFIG_CHANGES, name) for _, name in names]
-        found = await self._zk.request([GetData(path) for path in paths])
-        for (number, name), notice in zip(names, found, strict=True):
+        self._created = {name: self._created[name] for _, name in names if name in self._created}
+        fresh = [(number, name) for number, name in names if name not in self._created]
+        paths = [znodes.child(znodes.CONFIG_CHANGES, name) for _, name in fresh]
+        for (number, name), notice in zip(fresh, await self._zk.request([GetData(p) for p in paths]), strict=True):
             if number > self._last_change:
                 if notice.ok:
                     await self._apply(name, notice.data)
                 self._last_change = number
-        await self._purge(found)
+            if notice.stat is not None:
+                self._created[name] = notice.stat.ctime
+        await self._purge()
 
     async def _apply(self, name: str, data: bytes | None) -> None:
         try:
@@ -161,11 +168,11 @@ class DynamicConfig:
         self._default, self._own = (_settings(result) for result in found)
         self._on_broker(self._default, self._own)
 
-    async def _purge(self, notices: Iterable[Result]) -> None:
+    async def _purge(self) -> None:
         """Any broker deletes notifications older than 15 minutes; whoever comes second finds nothing."""
         oldest = self._clock.wall_ms() - KEEP_CHANGES_MS
-        old = [Delete(notice.path) for notice in notices if notice.stat is not None and notice.stat.ctime < oldest]
-        await self._zk.request(old)
+        old = [name for name, created in self._created.items() if created < oldest]
+        await self._zk.request([Delete(znodes.child(znodes.CONFIG_CHANGES, name)) for name in old])
 
 
 def with_valid(topic: str, defaults: LogConfig, settings: Settings) -> LogConfig:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
 
 from broker.cluster.dynamic_config import DynamicConfig, with_valid
 from broker.config import LogConfig
 from broker.host import real_host
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
-from broker.zk.operations import Create, CreateMode, GetChildren, SetData
+from broker.zk.operations import Create, CreateMode, GetChildren, GetData, Operation, Result, SetData
 from tests.zk.conftest import MakeClient, eventually
 from tests.zk.servers import ZkServer
 from tests.zk.test_registration import cluster
@@ -24,6 +28,9 @@ class Heard:
 
     def follow(self, client: ZooKeeperClient) -> DynamicConfig:
         return DynamicConfig(client, real_host().clock, 1, self.on_topic, self.on_broker)
+
+    def of(self, topics: int) -> bool:
+        return len(self.topics) == topics
 
     def on_topic(self, topic: str, settings: Mapping[str, str]) -> None:
         self.topics.append((topic, dict(settings)))
@@ -64,6 +71,32 @@ async def test_changes_are_heard_in_order_those_before_the_start_too(
     assert heard.topics[1:] == [("a", {"retention.ms": "2"}), ("b", {}), ("last", {})]
     assert heard.brokers == [({"background.threads": "7"}, {"background.threads": "5"})]
     assert dynamic.topic_settings("a") == {"retention.ms": "2"}
+    await dynamic.stop()
+
+
+async def test_each_notification_is_read_once_however_many_stay(
+    shared_server: ZkServer, make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await cluster(make_client, shared_server, "dyn5")
+    other = await cluster(make_client, shared_server, "dyn5")
+    for number in range(5):
+        await change(other, f"topics/before-{number}", {})
+    reads: list[str] = []
+    request = client.request
+
+    async def counted(ops: Sequence[Operation], *rest: Any) -> list[Result]:
+        reads.extend(op.path for op in ops if isinstance(op, GetData) and op.path.startswith(znodes.CONFIG_CHANGES))
+        return await request(ops, *rest)
+
+    monkeypatch.setattr(client, "request", counted)
+    heard = Heard()
+    dynamic = heard.follow(client)
+    await dynamic.start()
+    for number in range(5):
+        await change(other, f"topics/after-{number}", {})
+        expected = 6 + number
+        await eventually(functools.partial(heard.of, expected))
+    assert len(reads) == len(set(reads)) == 10
     await dynamic.stop()
 
 
