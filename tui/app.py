@@ -10,12 +10,13 @@ from textual.binding import Binding
 
 from kops import contexts
 from kops.contexts import Context, Overrides
-from kops.errors import KopsError, nearest
+from kops.errors import BadUsage, KopsError, nearest
 from tui.commands import COMMANDS, Completion, parse
 from tui.feed import Feed
 from tui.history import clock
 from tui.keys import OrderlyKeys
 from tui.messages import Fresh
+from tui.replay import ReplayFeed
 from tui.screens.base import KopsScreen
 from tui.screens.brokers import BrokersScreen
 from tui.screens.events import EventsScreen
@@ -28,7 +29,7 @@ from tui.screens.topics import TopicScreen, TopicsScreen
 from tui.screens.zookeeper import ZooKeeperScreen
 from tui.widgets.command_bar import CommandBar
 
-INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+SKIP_MS = 5000
 SCREENS: dict[str, type[KopsScreen]] = {
     "overview": OverviewScreen,
     "brokers": BrokersScreen,
@@ -52,19 +53,26 @@ class KopsApp(OrderlyKeys):
         Binding("colon", "command", "command", key_display=":"),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("q", "leave_or_quit", "quit"),
-        Binding("r", "refresh_now", "refresh", show=False),
-        Binding("p", "pause", "pause"),
-        Binding("plus,equals_sign", "interval(1)", "look less often", show=False, key_display="+"),
-        Binding("minus", "interval(-1)", "look more often", show=False, key_display="-"),
+        Binding("r", "refresh_now", "refresh (replay: from the beginning)", show=False),
+        Binding("p", "pause", "pause", show=False),
+        Binding("plus,equals_sign", "interval(1)", "look less often (replay: faster)", show=False, key_display="+"),
+        Binding("minus", "interval(-1)", "look more often (replay: slower)", show=False, key_display="-"),
+        Binding("comma", "skip(-1)", "replay: 5 s back", show=False, key_display=","),
+        Binding("full_stop", "skip(1)", "replay: 5 s on", show=False, key_display="."),
         *(Binding(str(number), f"show('{name}')", name, show=False) for number, name in enumerate(SCREENS, start=1)),
     ]
 
     def __init__(
-        self, context: Context, *, first: str = "overview", interval: float = 1.0, feed: Feed | None = None
+        self, context: Context, *, first: str = "overview", feed: Feed | None = None, theme: str | None = None
     ) -> None:
+        """Raises BadUsage for a theme that is not there."""
         super().__init__()
-        self.feed = feed or Feed(context, interval)
+        self.feed = feed or Feed(context)
         self.first = first
+        if theme is not None and theme not in self.available_themes:
+            raise BadUsage(f"there is no theme '{theme}'", f"One of: {', '.join(sorted(self.available_themes))}.")
+        if theme is not None:
+            self.theme = theme
         self.said: tuple[str, bool] = ("", False)
         self.painting = False
 
@@ -204,9 +212,14 @@ class KopsApp(OrderlyKeys):
         self.feed.pause(not self.feed.paused)
 
     def action_interval(self, by: int) -> None:
-        near = min(range(len(INTERVALS)), key=lambda index: abs(INTERVALS[index] - self.feed.interval))
-        self.feed.interval = INTERVALS[max(0, min(len(INTERVALS) - 1, near + by))]
-        self._paint()
+        self.feed.hasten(by)
+
+    def action_skip(self, by: int) -> None:
+        """In a replay: some seconds back or on."""
+        if isinstance(self.feed, ReplayFeed):
+            self.feed.seek(self.feed.position + by * SKIP_MS)
+        else:
+            self.say("only a replay can be moved in time")
 
     def export(self, what: str, items: Iterable[dict[str, object]]) -> None:
         """NDJSON into the working directory."""

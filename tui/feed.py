@@ -27,12 +27,14 @@ from kops.operations import drill
 from kops.session import Session, open_zookeeper
 from tui.history import PROCESSES_MS, Event, History
 from tui.rates import Rates
+from tui.recorder import Recorder
 from tui.snapshots import Condition, Gauges, Process, View
 
 T = TypeVar("T")
 P = ParamSpec("P")
 TIMEOUT = 3.0
 LONGEST_WAIT = 10.0
+INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 MEASURED = 2000
 """Partitions whose replicas are measured at each look."""
 
@@ -59,6 +61,7 @@ class Feed:
         self.tally: Tally | None = None
         """Of the drill that is under way."""
         self.needs: Collection[str] = ()
+        self.recorder: Recorder | None = None
         self._seen_at = 0.0
         self._session = Session(context, TIMEOUT, client_id="kops-tui")
         self._threads = ThreadPoolExecutor(max_workers=6, thread_name_prefix="kops-tui")
@@ -88,6 +91,20 @@ class Feed:
     def age_ms(self) -> float:
         """Since the last view was confirmed."""
         return (self.now() - self._seen_at) * 1000 if self._seen_at else 0.0
+
+    @property
+    def pace(self) -> str:
+        """How often it looks, for the header."""
+        return f"every {self.interval:g}s"
+
+    def hasten(self, by: int) -> None:
+        """Look less often (1) or more often (-1)."""
+        near = min(range(len(INTERVALS)), key=lambda index: abs(INTERVALS[index] - self.interval))
+        self.interval = INTERVALS[max(0, min(len(INTERVALS) - 1, near + by))]
+        self.changed()
+
+    def seek(self, position: float) -> None:
+        """Only a replay can be moved in time."""
 
     def now(self) -> float:
         return time.monotonic()
@@ -190,6 +207,8 @@ class Feed:
 
         try:
             self.report = await self.work(lambda: drill.run(self.context, chosen, tell, watch))
+            if self.recorder is not None:
+                self.recorder.report(self.wall(), self.report)
             return self.report
         finally:
             self.drilling = False
@@ -199,8 +218,13 @@ class Feed:
         """What the feed does not see for itself: signals and what the probe met. The first one starts the clock."""
         if moment.source in ("here", "probe"):
             first = moment.ms < 5 and moment.source == "here"
-            self.history.note(Event(at, "trigger" if first else "drill", "drill", moment.what))
-            self.changed()
+            self._note(Event(at, "trigger" if first else "drill", "drill", moment.what))
+
+    def _note(self, event: Event) -> None:
+        self.history.note(event)
+        if self.recorder is not None:
+            self.recorder.event(event)
+        self.changed()
 
     # looking
 
@@ -284,6 +308,14 @@ class Feed:
         if confirmed:
             self._seen_at = self.now()
         self.history.observe(view)
+        if self.recorder is not None:
+            self.recorder.view(view)
+        self.changed()
+
+    def _measured(self, gauges: Gauges) -> None:
+        self.gauges = gauges
+        if self.recorder is not None:
+            self.recorder.gauges(gauges.ends_at or self.wall(), gauges)
         self.changed()
 
     def _brokers(self, registered: Collection[int]) -> tuple[Broker, ...]:
@@ -309,8 +341,8 @@ class Feed:
                 if self._new_topics(view) or self.now() - floor_at > 30:
                     names = [topic.name for topic in view.topics]
                     floor = await self.ask(replicas.min_insync, names)
-                    self.gauges, floor_at = replace(self.gauges, min_isr=floor), self.now()
-                    self.changed()
+                    self._measured(replace(self.gauges, min_isr=floor))
+                    floor_at = self.now()
                 await self._measure_ends(view)
                 if "sizes" in self.needs and self.now() - sizes_at > 10:
                     sizes = await self._measure_sizes(view)
@@ -329,7 +361,7 @@ class Feed:
         for broker in measured.silent:
             self._silent_until[broker] = self.now() + 5
         silent = tuple(sorted(set(measured.silent) | (view.alive - set(able))))
-        self.gauges = replace(self.gauges, ends=measured.ends, ends_at=at, silent=silent)
+        self._measured(replace(self.gauges, ends=measured.ends, ends_at=at, silent=silent))
         heads = {
             one.name: measured.ends[one.name][one.leader]
             for one in partitions
@@ -437,8 +469,7 @@ class Feed:
             return at
 
         # The clock of the timeline starts when the signal is sent: what is pushed until then belongs to it, too.
-        self.history.note(Event(self.wall(), "trigger", server.name, f"{verb} {server.name} (by you)"))
-        self.changed()
+        self._note(Event(self.wall(), "trigger", server.name, f"{verb} {server.name} (by you)"))
         began = await self.work(do)
         self.refresh()
         return f"{verb} {server.name}: done in {(self.wall() - began) / 1000:.1f} s"

@@ -22,6 +22,8 @@ class Condition(Enum):
     LIVE = "LIVE"
     PAUSED = "PAUSED"
     STALE = "STALE"
+    REPLAY = "REPLAY"
+    ENDED = "ENDED"
 
 
 @dataclass(frozen=True, slots=True)

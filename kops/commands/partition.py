@@ -1,17 +1,23 @@
 """``kops partition``: leaders, ISR and offsets of every partition, their changes as they happen, elections, moves."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from kops.cluster import partitions, topics
+from kops.cluster.metadata import snapshot
 from kops.cluster.partitions import Change, Offsets
+from kops.cluster.recording import Recording, recorded_by_polling
+from kops.cluster.watching import Watching, wall_ms
 from kops.columns.views import CHANGES, PARTITIONS
 from kops.commands import partition_moves
 from kops.commands.options import command, noun
 from kops.commands.run import Run
 from kops.commands.topic import Names, TopicOption
 from kops.errors import BadUsage
+from kops.session import Session
 
 app = typer.Typer(help="Partitions.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
@@ -43,6 +49,9 @@ def watch(
         float | None, typer.Option("--interval", help="Ask the brokers so often instead, in seconds.")
     ] = None,
     max_changes: Annotated[int | None, typer.Option("--max-changes", help="Stop after so many.")] = None,
+    record: Annotated[
+        str | None, typer.Option("--record", help="Also onto a recording, for `kops tui --replay`.", metavar="FILE")
+    ] = None,
 ) -> None:
     """Watch leaders and ISR: each change when it happens, pushed by ZooKeeper where one is known, else polled."""
     if interval is not None and interval <= 0:
@@ -57,10 +66,32 @@ def watch(
         every = interval or 1.0
         changes = partitions.watch_polled(run.session, wanted, every)
         run.out.say(f"asking the brokers every {every:g} s: times are exact to ±{every:g} s (ctrl-c ends)")
-    for count, change in enumerate(changes, start=1):
-        _tell(run, change)
-        if count == max_changes:
-            return
+    with _recording(run, record, wanted, None if run.context.zookeeper and interval is None else interval or 1.0):
+        for count, change in enumerate(changes, start=1):
+            _tell(run, change)
+            if count == max_changes:
+                return
+
+
+@contextmanager
+def _recording(run: Run, path: str | None, wanted: list[str] | None, interval: float | None) -> Iterator[None]:
+    """While it is open, everything that changes goes onto the recording, brokers and controller included.
+
+    ``interval`` None: as ZooKeeper pushes it.
+    """
+    if path is None:
+        yield
+        return
+    with Recording(path, wall_ms(), run.context.name) as recording, Session(run.context) as session:
+        recording.cluster(wall_ms(), snapshot(session, wanted), int((interval or 0) * 1000))
+        if interval is None:
+            watching = Watching(session.zookeeper, recording.fact, wanted)
+            watching.start()
+            yield
+            watching.close()
+        else:
+            with recorded_by_polling(recording, session, wanted, interval):
+                yield
 
 
 def _tell(run: Run, change: Change) -> None:

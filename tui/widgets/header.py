@@ -11,7 +11,12 @@ _COLOURS = {
     Condition.PAUSED: "bold yellow",
     Condition.STALE: "bold white on red",
     Condition.LOADING: "bold blue",
+    Condition.REPLAY: "bold black on cyan",
+    Condition.ENDED: "bold black on cyan",
 }
+
+
+RECORDED = (Condition.REPLAY, Condition.ENDED)
 
 
 class Header(Static):
@@ -30,16 +35,15 @@ class Header(Static):
         if context.protected:
             line.append(" protected", "yellow")
         cluster = (view.cluster_id or UNAVAILABLE) if view else LOADING
-        controller = str(view.controller) if view and view.controller >= 0 else UNAVAILABLE if view else LOADING
-        right = Text.assemble(f"every {feed.interval:g}s  ", *self._condition(feed))
+        right = Text.assemble(f"{feed.pace}  ", *self._condition(feed))
         room = self.size.width - 2 - right.cell_len - 2
-        line.append(f"   id {cluster}   controller {controller}")
+        line.append(f"   id {cluster}")
         line.truncate(max(10, room), overflow="ellipsis", pad=True)
         return line + Text("  ") + right
 
     def _condition(self, feed: Feed) -> list[tuple[str, str]]:
         condition = feed.condition
-        old = f"{age(feed.age_ms)} ago " if feed.view else ""
+        old = f"{age(feed.age_ms)} ago " if feed.view and condition not in RECORDED else ""
         return [(old, "dim" if condition is Condition.LIVE else ""), (f" {condition.value} ", _COLOURS[condition])]
 
     def _second(self, feed: Feed) -> Text:
@@ -50,6 +54,10 @@ class Header(Static):
             )
         found = health(view, feed.gauges)
         line = Text()
+        line.append(
+            f"controller {view.controller if view.controller >= 0 else UNAVAILABLE}   ",
+            "" if view.controller >= 0 else "bold red",
+        )
         line.append(f"brokers {found.brokers}/{found.expected}", "" if found.brokers == found.expected else "bold red")
         for label, value in (
             ("under-replicated", found.under_replicated),
