@@ -67,11 +67,11 @@ def one_of(*names: str) -> Check:
 
 
 def each_of(*names: str) -> Check:
-    """For lists: every entry is one of ``names``, and there is at least one."""
+    """For lists: every entry is one of ``names``; there may be none (ConfigDef.ValidList)."""
     listed = ", ".join(names)
     return Check(
         f"a list of {listed}",
-        lambda value: bool(value) and all(entry in names for entry in value),
+        lambda value: all(entry in names for entry in value),
         lambda value: f"String must be one of: {listed}",
     )
 

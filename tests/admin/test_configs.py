@@ -110,6 +110,8 @@ async def test_incremental_changes_leave_the_others_alone_and_notify(ours: World
     assert notice == b'{"version":2,"entity_path":"topics/t"}'
     await ours.configs.alter(TOPIC, "t", [Alteration("cleanup.policy", "delete", Op.SUBTRACT)], False)
     assert settings(ours, "topics/t")["cleanup.policy"] == "compact"
+    await ours.configs.alter(TOPIC, "t", [Alteration("cleanup.policy", "compact", Op.SUBTRACT)], False)
+    assert settings(ours, "topics/t")["cleanup.policy"] == ""
 
 
 async def test_appending_twice_adds_once_and_to_the_default_where_nothing_is_set(ours: World) -> None:
