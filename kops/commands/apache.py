@@ -33,12 +33,12 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
 
 
 def _bare_state(words: list[str]) -> list[str]:
-    """``--list --state``: the value is optional there, which is written as an empty one."""
+    """``--list --state`` and ``--type``: the value is optional there, which is written as an empty one."""
     if not {"list", "ls", "--list"} & set(words):
         return words
     following = [*words[1:], "-"]
     return [
-        "--state=" if word == "--state" and after.startswith("-") else word
+        f"{word}=" if word in ("--state", "--type") and after.startswith("-") else word
         for word, after in zip(words, following, strict=True)
     ]
 

@@ -35,7 +35,9 @@ def list_groups(
     state: Annotated[
         str | None, typer.Option("--state", help="Only groups in these states.", metavar="[STATE,...]")
     ] = None,
-    kind: Annotated[str | None, typer.Option("--type", help="Only groups of this protocol type.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--type", help="Only groups of this protocol type.", metavar="[TYPE]")
+    ] = None,
 ) -> None:
     """List groups with their state, from every broker."""
     if run.through_zookeeper:
@@ -58,8 +60,9 @@ def list_groups(
             "Stable, Empty, PreparingRebalance, CompletingRebalance, Dead.",
         )
     shown = [one for one in found if not states or one.state.lower() in states]
-    shown = [one for one in shown if kind is None or kind in (one.protocol_type, "classic")]
-    run.show(GROUPS, shown, kafka_groups.names if state is None else kafka_groups.names_with_states)
+    shown = [one for one in shown if not kind or kind.lower() in (one.protocol_type, "classic")]
+    layout = kafka_groups.names_with_types if kind is not None else kafka_groups.names
+    run.show(GROUPS, shown, kafka_groups.names_with_states if state is not None else layout)
 
 
 @command(app, "describe", kind="GroupDescription")
@@ -88,7 +91,7 @@ def describe(
     elif members:
         described = groups.describe(run.session, found)
         rows = [(one, member) for one in described for member in one.members]
-        run.show(MEMBERS, rows, kafka_groups.members)
+        run.show(MEMBERS, rows, lambda _rows: kafka_groups.members(described, verbose=run.settings.verbose > 0))
     elif watch:
         _watch(run, found, interval)
     else:

@@ -22,13 +22,18 @@ def names_with_states(found: Sequence[Listed]) -> Iterator[str]:
         yield f"{name:<{max(width, 25)}} {state:<20}"
 
 
+def names_with_types(found: Sequence[Listed]) -> Iterator[str]:
+    """Lines of ``--list --type``: a group of a broker in ZooKeeper mode is a classic one."""
+    width = max((len(one.id) for one in found), default=15)
+    for name, kind in (("GROUP", "TYPE"), *((one.id, "Classic") for one in found)):
+        yield f"{name:<{max(width, 25)}} {kind:<20}"
+
+
 def offsets(found: Sequence[GroupLag]) -> Iterator[str]:
     """Lines of ``--describe`` (``--offsets``)."""
     for one in found:
+        yield from _nobody(one.group)
         yield ""
-        if not one.group.members:
-            yield f"Consumer group '{one.group.id}' has no active members."
-            yield ""
         yield from _offsets(one.partitions)
 
 
@@ -48,23 +53,38 @@ def _offsets(partitions: Sequence[Lag]) -> Iterator[str]:
         yield form.format(one.group, one.position.topic, one.position.partition, *numbers, *owner)
 
 
-def members(found: Sequence[tuple[Group, Member]]) -> Iterator[str]:
-    """Lines of ``--describe --members``."""
-    group, member, instance, host, client = 15, 15, 17, 15, 15
-    for one, each in found:
-        group, member = max(group, len(one.id)), max(member, len(each.id))
-        host, client = max(host, len(each.host)), max(client, len(each.client_id))
-        instance = max(instance, len(each.instance_id or ""))
-    static = any(each.instance_id for _, each in found)
+def members(found: Sequence[Group], *, verbose: bool = False) -> Iterator[str]:
+    """Lines of ``--describe --members`` (``--verbose``), a table for each group."""
+    for one in found:
+        yield from _nobody(one)
+        yield from _members(one, verbose)
+
+
+def _members(one: Group, verbose: bool) -> Iterator[str]:
+    group, member, instance, host, client = max(15, len(one.id)), 15, 17, 15, 15
+    for each in one.members:
+        member, host = max(member, len(each.id)), max(host, len(each.host))
+        client, instance = max(client, len(each.client_id)), max(instance, len(each.instance_id or ""))
+    static = any(each.instance_id for each in one.members)
     between = f" {{:<{instance}}}" if static else ""
-    form = f"{{:<{group}}} {{:<{member}}}{between} {{:<{host}}} {{:<{client}}} {{:<15}}"
+    form = f"{{:<{group}}} {{:<{member}}}{between} {{:<{host}}} {{:<{client}}} {{:<15}} {{}}"
+    named = ["GROUP-INSTANCE-ID"] if static else []
     yield ""
     yield form.format(
-        "GROUP", "CONSUMER-ID", *(["GROUP-INSTANCE-ID"] if static else []), "HOST", "CLIENT-ID", "#PARTITIONS"
+        *("GROUP", "CONSUMER-ID", *named, "HOST", "CLIENT-ID", "#PARTITIONS", "ASSIGNMENT" if verbose else "")
     )
-    for one, each in found:
+    for each in one.members:
         named = [each.instance_id or ""] if static else []
-        yield form.format(one.id, each.id, *named, each.host, each.client_id, len(each.assigned))
+        assigned = _assigned(each) if verbose else ""
+        yield form.format(one.id, each.id, *named, each.host, each.client_id, len(each.assigned), assigned)
+
+
+def _assigned(member: Member) -> str:
+    """The partitions of each topic. 3.9 leaves the topics' names out, and sorts the numbers as text."""
+    topics: dict[str, list[str]] = {}
+    for position in member.assigned:
+        topics.setdefault(position.topic, []).append(str(position.partition))
+    return ", ".join(sorted(f"({','.join(sorted(numbers))})" for numbers in topics.values())) or "-"
 
 
 def states(found: Sequence[Group]) -> Iterator[str]:
@@ -72,9 +92,16 @@ def states(found: Sequence[Group]) -> Iterator[str]:
     for one in found:
         coordinator = f"{one.coordinator.address}  ({one.coordinator.id})"
         form = f"{{:<{max(25, len(one.id))}}} {{:<{max(25, len(coordinator))}}} {{:<20}} {{:<15}} {{}}"
+        yield from _nobody(one)
         yield ""
         yield form.format("GROUP", "COORDINATOR (ID)", "ASSIGNMENT-STRATEGY", "STATE", "#MEMBERS")
         yield form.format(one.id, coordinator, one.protocol, one.state, len(one.members))
+
+
+def _nobody(one: Group) -> Iterator[str]:
+    if not one.members:
+        yield ""
+        yield f"Consumer group '{one.id}' has no active members."
 
 
 def reset(steps: Sequence[Step]) -> Iterator[str]:

@@ -129,6 +129,7 @@ def test_the_journal_keeps_what_was_before_and_finds_what_can_be_undone(
     ("line", "rewritten"),
     [
         ("group --list --state", "group list --apache-verbs --state="),
+        ("group --list --type", "group list --apache-verbs --type="),
         ("group --list --state Empty", "group list --apache-verbs --state Empty"),
         ("group --describe --group g --state", "group describe --apache-verbs --group g --state"),
         ("group --reset-offsets --group g --to-earliest", "group reset-offsets --apache-verbs --group g --to-earliest"),
