@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 NOWHERE = -1
@@ -38,6 +39,9 @@ class Kind(Enum):
     SHRUNK = "the end offset went back"
     COMMIT_WENT_BACK = "a committed offset went back"
     REFUSED = "refused what must be taken"
+    HOLLOW_ISR = "in sync without what is committed"
+    CUT = "cut off what it knew to be committed"
+    TWO_LEADERS = "two leaders in one epoch"
 
 
 class Violation(NamedTuple):
@@ -72,6 +76,25 @@ class Seen(NamedTuple):
     offset: int
     value: bytes
     at: float
+
+
+class Assigned(NamedTuple):
+    """A group's member was given a partition, to go on at ``start``, where the group had committed."""
+
+    reader: str
+    partition: int
+    start: int
+    at: float
+
+
+@dataclass(slots=True)
+class Keyed:
+    """One record of the compacted topic, sent with acks=all and never again; ``value`` None deletes the key."""
+
+    key: bytes
+    value: bytes | None
+    outcome: Outcome = Outcome.UNSURE
+    offset: int = NOWHERE
 
 
 class EndOffset(NamedTuple):
@@ -112,7 +135,10 @@ Log = list[tuple[int, bytes]]
 
 @dataclass(slots=True)
 class History:
-    """What happened. ``final``: partition -> replica -> its whole log once all is quiet. ``trouble``: seen at once."""
+    """What happened. ``final``: partition -> replica -> its whole log once all is quiet. ``trouble``: seen at once.
+
+    ``kept``: replica -> (offset, key, value) of the compacted topic, once all is quiet.
+    """
 
     writes: list[Write] = field(default_factory=list)
     seen: list[Seen] = field(default_factory=list)
@@ -120,6 +146,9 @@ class History:
     commits: list[Commit] = field(default_factory=list)
     committed: list[Committed] = field(default_factory=list)
     final: dict[int, dict[str, Log]] = field(default_factory=dict)
+    assigned: list[Assigned] = field(default_factory=list)
+    keyed: list[Keyed] = field(default_factory=list)
+    kept: dict[str, list[tuple[int, bytes, bytes | None]]] = field(default_factory=dict)
     trouble: list[Violation] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -140,6 +169,8 @@ def check(history: History) -> list[Violation]:
         *_wrongly_read(history),
         *_shrunk(history),
         *_commits_went_back(history),
+        *_members_skipped(history),
+        *_compacted_away(history),
         *history.trouble,
     ]
 
@@ -228,6 +259,55 @@ def _skipped(history: History) -> Iterator[Violation]:
         for replica, log in logs.items():
             if [offset for offset, _ in log] != list(range(len(log))):
                 yield Violation(Kind.SKIPPED, f"partition {partition} on {replica} has gaps")
+
+
+def _members_skipped(history: History) -> Iterator[Violation]:
+    """A member goes on where the group committed, and reads every offset from there on once."""
+    nexts = {(each.reader, each.partition): each.start for each in history.assigned}
+    done: dict[int, list[tuple[float, int]]] = defaultdict(list)
+    for seen in history.seen:
+        key = (seen.reader, seen.partition)
+        if key in nexts:
+            if seen.offset != nexts[key]:
+                what = f"{seen.reader} got {seen.offset} instead of {nexts[key]} of partition {seen.partition}"
+                yield Violation(Kind.SKIPPED if seen.offset > nexts[key] else Kind.REORDERED, what)
+            nexts[key] = seen.offset + 1
+            done[seen.partition].append((seen.at, seen.offset + 1))
+    for each in history.assigned:
+        read = max((end for at, end in done[each.partition] if at <= each.at), default=0)
+        if each.start > read:
+            what = f"{each.reader} begins at {each.start} of partition {each.partition}, only {read} were read before"
+            yield Violation(Kind.SKIPPED, what)
+
+
+def _compacted_away(history: History) -> Iterator[Violation]:
+    """Of each key the last acknowledged record is there, or a later one; a deleted key does not come back."""
+    last: dict[bytes, Keyed] = {}
+    for write in history.keyed:
+        if write.outcome is Outcome.OK and write.offset > last.get(write.key, Keyed(b"", b"")).offset:
+            last[write.key] = write
+    acknowledged = {w.offset: (w.key, w.value) for w in history.keyed if w.outcome is Outcome.OK}
+    sent = {(w.key, w.value) for w in history.keyed if w.outcome is not Outcome.FAILED}
+    for replica, held in history.kept.items():
+        ends = {key: offset for offset, key, _ in held}
+        for key, write in last.items():
+            if ends.get(key, NOWHERE) < write.offset and (write.value is not None or key in ends):
+                what = f"{key!r}: {write.value!r} at offset {write.offset}; {replica} has {ends.get(key)}"
+                yield Violation(Kind.LOST, what)
+        for offset, key, value in held:
+            if (key, value) not in sent:
+                yield Violation(Kind.INVENTED, f"{key!r}: {value!r} at offset {offset} on {replica}")
+            elif acknowledged.get(offset, (key, value)) != (key, value):
+                yield Violation(Kind.DIVERGED, f"offset {offset} on {replica} is {key!r}: {value!r}")
+        offsets = [offset for offset, _, _ in held]
+        if offsets != sorted(set(offsets)):
+            yield Violation(Kind.REORDERED, f"the offsets of the compacted topic on {replica}")
+
+
+def longest_gap(history: History, partition: int) -> float:
+    """For how many seconds at most nothing was acknowledged in a partition, between its first write and its last."""
+    told = sorted(w.ended for w in history.writes if w.partition == partition and w.outcome is Outcome.OK)
+    return max((later - earlier for earlier, later in pairwise(told)), default=0.0)
 
 
 def _wrongly_read(history: History) -> Iterator[Violation]:

@@ -19,6 +19,7 @@ from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, T
 from broker.wire.records import Record, build_batch, read_all
 from broker.zookeeper.config import ZooKeeperConfig
 from broker.zookeeper.server import ZooKeeperServer
+from broker.zookeeper.tree import Tree
 from tests.sim.disk import SYNC_SECONDS, Disk
 from tests.sim.host import sim_host
 from tests.sim.network import Network
@@ -40,6 +41,8 @@ class Cluster:
         self.disks: dict[str, Disk] = {}
         self.sync_seconds = SYNC_SECONDS
         self.servers: dict[int, KafkaServer] = {}
+        self.zookeeper: ZooKeeperServer | None = None
+        self.clock_offsets: dict[str, int] = {}
         self.halted: list[str] = []
         self.ids = list(range(1, brokers + 1))
 
@@ -51,7 +54,8 @@ class Cluster:
         if disk is None:
             disk = self.disks[name] = Disk(self.world)
             disk.sync_seconds = self.sync_seconds
-        return process, sim_host(process, self.network, disk)
+        offsets = self.clock_offsets
+        return process, sim_host(process, self.network, disk, lambda: offsets.get(name, 0))
 
     def start(self) -> None:
         self.start_zookeeper()
@@ -64,7 +68,14 @@ class Cluster:
 
         async def run() -> None:
             config = ZooKeeperConfig(data_dir="/zookeeper", client_port=ZOOKEEPER_PORT, tick_time=1000)
-            await ZooKeeperServer(host, config).start()
+            server = self.zookeeper = ZooKeeperServer(host, config)
+            try:
+                await server.start()
+                reason: object = await server.failed
+            except OSError as error:
+                reason = error
+            self.halted.append(f"{self.world.now:.3f} zookeeper: {reason}")  # as its main does: the process ends
+            process.kill()
 
         process.spawn(run(), "start")
 
@@ -112,6 +123,11 @@ class Cluster:
     # -- what is seen --------------------------------------------------------------------------------------------
     def alive(self) -> list[KafkaServer]:
         return [self.servers[n] for n in self.ids if n in self.servers and not self.process(n).dead]
+
+    def tree(self) -> Tree | None:
+        """ZooKeeper's data; None while it is dead or recovering."""
+        process = self.world.processes["zookeeper"]
+        return None if process.dead or self.zookeeper is None else getattr(self.zookeeper, "tree", None)
 
     def is_whole(self) -> bool:
         servers = self.alive()

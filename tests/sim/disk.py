@@ -22,13 +22,14 @@ WallClock = Callable[[], int]
 class Inode:
     """``data`` is the page cache; ``durable`` is what the platter holds."""
 
-    __slots__ = ("data", "durable", "mtime_ms", "synced", "syncs")
+    __slots__ = ("data", "durable", "is_broken", "mtime_ms", "synced", "syncs")
 
     def __init__(self, mtime_ms: int) -> None:
         self.data = bytearray()
         self.durable = b""
         self.mtime_ms = mtime_ms
         self.syncs = self.synced = 0
+        self.is_broken = False
 
 
 class Disk:
@@ -41,7 +42,15 @@ class Disk:
         self.operations: list[dict[str, Inode | None]] = []
         self.locks: dict[str, Process] = {}
         self.capacity: int | None = None
+        self.write_error: int | None = None
+        self.sync_error: int | None = None
+        self.read_error: int | None = None
         self.sync_seconds = SYNC_SECONDS
+
+    def check(self, error: int | None, path: str) -> None:
+        """Raises OSError with this errno, None: all is well."""
+        if error is not None:
+            raise OSError(error, os.strerror(error), path)
 
     def used(self) -> int:
         return sum(len(inode.data) for inode in self.names.values() if inode is not None)
@@ -63,6 +72,7 @@ class Disk:
             if inode is not None:
                 inode.data = bytearray(self._after_power_loss(inode))
                 inode.durable = bytes(inode.data)
+                inode.is_broken = False
         self.durable_names = dict(self.names)
         self.operations.clear()
 
@@ -81,6 +91,7 @@ class SimFile:
         disk = self.files.disk
         self.files.process.tick()
         size = len(data)
+        disk.check(disk.write_error, self.path)
         if disk.capacity is not None:
             room = disk.capacity - disk.used()
             if room <= 0:
@@ -95,6 +106,7 @@ class SimFile:
 
     def pread(self, size: int, offset: int, /) -> bytes:
         self.files.process.tick()
+        self.files.disk.check(self.files.disk.read_error, self.path)
         return bytes(self.inode.data[offset : offset + size])
 
     def truncate(self, size: int) -> None:
@@ -117,6 +129,11 @@ class SimFile:
         self.inode.syncs += 1
         mine = self.inode.syncs
         await self.files.wait(self.files.disk.sync_seconds)
+        if self.files.disk.sync_error is not None:
+            self.inode.is_broken = True  # the pages count as clean from now on: no later sync writes them
+        self.files.disk.check(self.files.disk.sync_error, self.path)
+        if self.inode.is_broken:
+            return
         if mine > self.inode.synced:  # one that began later may have ended earlier, and covers more
             self.inode.synced, self.inode.durable = mine, covered
 
@@ -164,6 +181,10 @@ class SimFiles:
     def read(self, path: str) -> bytes:
         self.process.tick()
         return bytes(self._inode(path).data)
+
+    def overwrite(self, path: str, position: int, data: Bytes) -> None:
+        self.process.tick()
+        self._inode(path).data[position : position + len(data)] = data
 
     def stat(self, path: str) -> FileStat | None:
         self.process.tick()
@@ -232,4 +253,5 @@ class SimFiles:
         self.process.tick()
         upto = len(self.disk.operations)
         await self.wait(self.disk.sync_seconds)
+        self.disk.check(self.disk.sync_error, path)
         self.disk.synced_names(min(upto, len(self.disk.operations)))

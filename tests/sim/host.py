@@ -19,7 +19,8 @@ T = TypeVar("T")
 class SimClock:
     """Virtual time; a timer may fire up to 0.4 ms early, as uvloop's do."""
 
-    def __init__(self, process: Process, *, offset_ms: int = 0) -> None:
+    def __init__(self, process: Process, offset_ms: Callable[[], int]) -> None:
+        """``offset_ms``: by how much the wall clock of this machine is wrong now."""
         self.process, self.offset_ms = process, offset_ms
 
     def monotonic(self) -> float:
@@ -28,7 +29,7 @@ class SimClock:
 
     def wall_ms(self) -> int:
         self.process.tick()
-        return EPOCH_MS + self.offset_ms + int(self.process.world.now * 1000)
+        return EPOCH_MS + self.offset_ms() + int(self.process.world.now * 1000)
 
     async def sleep(self, seconds: float) -> None:
         self.process.tick()
@@ -79,9 +80,13 @@ class SimWorkers:
         """Nothing runs outside of the loop."""
 
 
-def sim_host(process: Process, network: Network, disk: Disk) -> Host:
+def _right() -> int:
+    return 0
+
+
+def sim_host(process: Process, network: Network, disk: Disk, offset_ms: Callable[[], int] = _right) -> Host:
     """The doors of a simulated process."""
-    clock = SimClock(process)
+    clock = SimClock(process, offset_ms)
     return Host(
         clock,
         SimNet(network, process),

@@ -8,7 +8,7 @@ longer than its session: the plan of such a run has none, or only that one kind 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tests.sim.cluster import SESSION_MS, Cluster
@@ -49,13 +49,8 @@ ANYWHERE = (
 WITH_FLUSH = (*ANYWHERE, ("power", 5), ("power at door", 6), ("power all", 2), ("power zookeeper", 2))
 
 
-def plan(seed: int, begin: float, seconds: float, *, flush: bool) -> list[Fault]:
-    """Bursts of faults from ``begin`` on. Without ``flush``, one run in three is of careful power losses only."""
-    dice = random.Random(f"plan {seed}")
-    end = begin + seconds
-    if not flush and seed % 3 == 0:
-        return _careful(dice, begin, end)
-    kinds = WITH_FLUSH if flush else ANYWHERE
+def bursts(dice: random.Random, begin: float, end: float, kinds: Sequence[tuple[str, int]]) -> list[Fault]:
+    """A few faults at a time, of these kinds and weights, with quiet between."""
     faults: list[Fault] = []
     at = begin
     while at < end:
@@ -71,7 +66,7 @@ def _lasting(dice: random.Random) -> float:
     return dice.choice((dice.uniform(0.01, 0.5), dice.uniform(0.5, 4), dice.uniform(SESSION, 2 * SESSION)))
 
 
-def _careful(dice: random.Random, begin: float, end: float) -> list[Fault]:
+def careful_losses(dice: random.Random, begin: float, end: float) -> list[Fault]:
     """One machine at a time, away for longer than its session, and only when the cluster is whole."""
     faults, at = [], begin
     while at < end:
@@ -89,6 +84,7 @@ class Nemesis:
         self.dice = random.Random(f"nemesis {cluster.world.random.random()}")
         self.told: list[str] = []
         self.over = False
+        self._away_until: dict[str, float] = {}
 
     def start(self) -> None:
         for fault in self.faults:
@@ -110,7 +106,7 @@ class Nemesis:
     def revive(self) -> None:
         """Start what is dead, as whoever looks after the machines does."""
         for name in ["zookeeper", *(f"broker-{n}" for n in self.cluster.ids)]:
-            if self.cluster.world.processes[name].dead:
+            if self.cluster.world.processes[name].dead and self._away_until.get(name, 0.0) <= self.cluster.world.now:
                 self._start(name)
 
     def _tell(self, what: str) -> None:
@@ -173,6 +169,7 @@ class Nemesis:
 
     def _power_if_whole(self, fault: Fault, name: str) -> None:
         if self.whole():
+            self._away_until[name] = self.cluster.world.now + fault.lasts  # its session must have ended by then
             self._power(fault, name)
 
     def _kill_all(self, fault: Fault, _: str) -> None:

@@ -26,6 +26,7 @@ class Network:
         self.listeners: dict[int, SimListener] = {}
         self.connections: list[tuple[SimTransport, SimTransport]] = []
         self.fragments = 0.02
+        self.lag: dict[tuple[str, str], float] = {}
         self._cuts: dict[tuple[str, str], bool] = {}
         self._dark: dict[int, str] = {}
         self._owners: dict[int, str] = {}
@@ -259,7 +260,10 @@ class SimTransport(asyncio.Transport):
         if sum(map(len, self.peer.arrived)) > WINDOW:
             return
         self.pushing = True
-        self.network.world.at(self.network.world.now + self.network.delay(), self._arrive)
+        delay = self.network.delay()
+        if self.network.lag:
+            delay += self.network.lag.get((self.process.name, self.peer.process.name), 0.0)
+        self.network.world.at(self.network.world.now + delay, self._arrive)
 
     def _arrive(self) -> None:
         self.pushing = False

@@ -16,16 +16,21 @@ from dataclasses import dataclass, field
 from broker.broker import KafkaServer
 from broker.wire.errors import ErrorCode
 from broker.wire.records import read_all
-from tests.sim.checker import Kind, Log, Seen, Violation, check
+from tests.sim.admin import Admin, Topics
+from tests.sim.checker import Kind, Log, Seen, Violation, check, longest_gap
 from tests.sim.cluster import Cluster
+from tests.sim.compacted import NAME, Compacted
 from tests.sim.disk import SYNC_SECONDS
+from tests.sim.hostile import Hostile
+from tests.sim.invariants import EVERY_SECONDS, Invariants
 from tests.sim.loop import ProcLoop
-from tests.sim.nemesis import Fault, Nemesis, plan
+from tests.sim.members import Member
+from tests.sim.nemesis import Fault
+from tests.sim.scenario import Scenario
 from tests.sim.workload import TOPIC, Workload, acknowledged
 from tests.sim.world import Stuck
 
 PARTITIONS = 2
-FAULT_SECONDS = 40.0
 WHOLE_SECONDS = 90.0
 PACE = 0.15
 LOG_LINES = 300
@@ -44,6 +49,7 @@ class Verdict:
     faults: list[Fault] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
+    scenario: str = ""
     summary: str = ""
     trace: int = 0
     simulated: float = 0.0
@@ -83,14 +89,15 @@ def listening(handler: Lines) -> Iterator[None]:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     unraisable, sys.unraisablehook = sys.unraisablehook, _buried
-    gc.collect()
     gc.disable()
+    gc.freeze()  # what was there before is not looked at afterwards: that would take a sixth of the time
     try:
         yield
     finally:
         root.handlers[:] = before
         root.setLevel(level)
         gc.collect()
+        gc.unfreeze()
         sys.unraisablehook = unraisable
         gc.enable()
 
@@ -100,34 +107,38 @@ def _buried(what: object) -> None:
 
 
 class Run:
-    """``flush``: brokers run with log.flush.interval.messages=1, and any power may fail at any time."""
+    """One seed's scenario, or what is ``given``; ``faults`` instead of those that the scenario plans."""
 
-    def __init__(self, seed: int, *, faults: list[Fault] | None = None, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        faults: list[Fault] | None = None,
+        verbose: bool = False,
+        short: bool = False,
+        given: Scenario | None = None,
+    ) -> None:
+        self.scenario = given or Scenario.of(seed, short=short)
         self.seed = seed
-        self.flush = seed % 2 == 1
-        self.cluster = Cluster(
-            seed,
-            min_insync_replicas=2,
-            replica_lag_time_max_ms=4000,
-            offsets_topic_num_partitions=1,
-            offsets_topic_replication_factor=3,
-            auto_create_topics_enable=False,
-            kops_controller_fast_failover_enable=seed % 4 < 3,
-            **({"log_flush_interval_messages": 1} if self.flush else {}),
-        )
-        self.cluster.sync_seconds = FLUSH_SYNC_SECONDS if self.flush else SYNC_SECONDS
+        self.cluster = Cluster(seed, **self.scenario.settings())
+        self.cluster.sync_seconds = FLUSH_SYNC_SECONDS if self.scenario.flush else SYNC_SECONDS
+        for broker_id, skew in zip(self.cluster.ids, self.scenario.skewed_ms, strict=False):
+            self.cluster.clock_offsets[f"broker-{broker_id}"] = skew
         self.world = self.cluster.world
         self.lines = Lines(self.cluster, verbose)
-        self.workload = Workload(self.cluster, seed, PARTITIONS, PACE)
+        self.workload = Workload(self.cluster, seed, PARTITIONS, self.scenario.pace)
         self.given = faults
-        self.nemesis = Nemesis(self.cluster, [], self.leader, self.in_sync)
+        self.nemesis = Hostile(self.cluster, [], self.leader, self.in_sync)
+        self.admin = self.nemesis.admin = Admin(self.workload)
+        self.compacted = Compacted(self.admin)
+        self.invariants = Invariants(self.cluster, self.workload.history, careless=self.scenario.careful)
         self._looked: dict[tuple[KafkaServer, int], int] = {}
 
     def judge(self) -> Verdict:
         """Run it all. Never raises for what the brokers do wrong."""
         began = time.perf_counter()
         verdict = Verdict(self.seed, [])
-        with listening(self.lines):
+        with listening(self.lines), self.invariants.watching_truncations():
             try:
                 self.play()
             except Stuck as stuck:
@@ -138,8 +149,12 @@ class Run:
             verdict.errors = [*self.lines.errors, *self.world.errors]
             verdict.trace, verdict.simulated = self.world.trace, self.world.now
             self.cluster.close()
+        verdict.scenario = str(self.scenario)
         verdict.faults, verdict.told = self.nemesis.faults, self.nemesis.told
-        verdict.lines, verdict.summary = list(self.lines.last), str(self.workload.history)
+        verdict.lines, verdict.summary = (
+            list(self.lines.last),
+            f"{self.workload.history}, {self.longest_gap():.1f} s gap",
+        )
         verdict.took = time.perf_counter() - began
         return verdict
 
@@ -149,18 +164,34 @@ class Run:
         cluster.start()
         self.create_topic()
         self.workload.start()
+        self.start_actors()
+        self.world.observe(EVERY_SECONDS, self.invariants.look)
         begin = world.now + 1
-        faults = plan(self.seed, begin, FAULT_SECONDS, flush=self.flush) if self.given is None else self.given
+        faults = self.scenario.plan(begin) if self.given is None else self.given
         self.nemesis.faults[:] = faults
         self.nemesis.start()
         self.look_again()
-        world.run(begin + FAULT_SECONDS - world.now)
+        world.run(begin + self.scenario.seconds - world.now)
         self.nemesis.end()
         self.nurse()
         self.become_whole()
         self.workload.stopping = True
         self.wait(self.settled, 60, "all replicas end alike, and the consumers are there")
         self.read_replicas()
+
+    def start_actors(self) -> None:
+        actors = self.scenario.actors
+        if "topics" in actors:
+            self.workload.spawn(Topics(self.admin, has_ids=self.scenario.ibp == "3.9").run(), "topics")
+        if "members" in actors:
+            for who in "ABC":
+                self.workload.spawn(Member(self.workload, who).run(), f"member {who}")
+        if "compacted" in actors:
+            self.workload.spawn(self.compacted.run(), "compacted")
+
+    def longest_gap(self) -> float:
+        """The longest time without an acknowledgement, in the partition that fared worst."""
+        return max(longest_gap(self.workload.history, partition) for partition in range(PARTITIONS))
 
     def create_topic(self) -> None:
         """Once somebody is controller."""
@@ -229,7 +260,13 @@ class Run:
         if self.workload.pending():
             return False
         read = {seen.partition: seen.offset + 1 for seen in history.seen if seen.reader.startswith("consumer")}
+        if "compacted" in self.scenario.actors and not self.are_alike(NAME):
+            return False
         return all(read.get(partition, 0) == next(iter(ends[partition].values())) for partition in ends)
+
+    def are_alike(self, topic: str) -> bool:
+        logs = [server.logdirs.get(topic, 0) for server in self.cluster.alive()]
+        return len({-1 if log is None else log.log_end_offset for log in logs}) == 1
 
     def ends(self) -> dict[int, dict[int, int]]:
         found: dict[int, dict[int, int]] = {}
@@ -244,7 +281,10 @@ class Run:
         """Every second or so: what lies below the high watermarks of the living, as far as not looked at yet."""
         for server in self.cluster.alive():
             replicas = getattr(server, "replicas", None)
-            if replicas is None or self.cluster.process(server.config.broker_id).paused:
+            broker_id = server.config.broker_id
+            if replicas is None or self.cluster.process(broker_id).paused:
+                continue
+            if self.cluster.disks[f"broker-{broker_id}"].read_error is not None:
                 continue
             for partition in range(PARTITIONS):
                 hosted = replicas.get(TOPIC, partition)
@@ -277,6 +317,8 @@ class Run:
         return found
 
     def read_replicas(self) -> None:
+        if "compacted" in self.scenario.actors:
+            self.compacted.note()
         for server in self.cluster.alive():
             for partition in range(PARTITIONS):
                 log = server.logdirs.get(TOPIC, partition)

@@ -102,6 +102,7 @@ def line(verdict: Verdict) -> str:
 
 def tell(verdict: Verdict) -> None:
     """Everything that is needed to understand a failure."""
+    _section("scenario", [verdict.scenario])
     _section("plan", map(str, verdict.faults))
     _section("what was done", verdict.told)
     _section("last lines", verdict.lines[-LAST_LINES:])

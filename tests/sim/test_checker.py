@@ -6,7 +6,21 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.sim.checker import Commit, Committed, EndOffset, History, Kind, Outcome, Seen, Violation, Write, check
+from tests.sim.checker import (
+    Assigned,
+    Commit,
+    Committed,
+    EndOffset,
+    History,
+    Keyed,
+    Kind,
+    Outcome,
+    Seen,
+    Violation,
+    Write,
+    check,
+    longest_gap,
+)
 
 
 def clean() -> History:
@@ -26,6 +40,20 @@ def clean() -> History:
     history.commits.append(Commit("g", 0, 2, Outcome.OK, 1, 5.0, 5.1))
     history.commits.append(Commit("g", 0, 4, Outcome.UNSURE, 1, 6.0, 6.1))
     history.committed.append(Committed("g", 0, 2, 1, 5.5, 5.6))
+    history.assigned.append(Assigned("member-A.1", 0, 2, 7.0))
+    history.seen += [Seen("member-A.1", 0, offset, values[offset], 8.0) for offset in (2, 3)]
+    history.keyed = [
+        Keyed(b"a", b"a1", Outcome.OK, 0),
+        Keyed(b"b", b"b1", Outcome.OK, 1),
+        Keyed(b"a", b"a2", Outcome.OK, 2),
+        Keyed(b"b", None, Outcome.OK, 3),
+        Keyed(b"c", b"c1", Outcome.UNSURE),
+    ]
+    history.kept = {"broker-1": [(2, b"a", b"a2")], "broker-2": [(2, b"a", b"a2"), (3, b"b", None), (4, b"c", b"c1")]}
+    history.seen.append(Seen("member-B.1", 0, 1, values[1], 6.0))
+    history.assigned.append(Assigned("member-B.1", 0, 1, 5.0))
+    history.seen.append(Seen("member-C.1", 0, 0, values[0], 4.0))
+    history.assigned.append(Assigned("member-C.1", 0, 0, 3.0))
     return history
 
 
@@ -125,6 +153,42 @@ def refuse(history: History) -> None:
     history.trouble.append(Violation(Kind.REFUSED, "a sequence in order"))
 
 
+def skip_within_an_assignment(history: History) -> None:
+    history.seen.append(Seen("member-C.1", 0, 2, b"p-2", 9.0))
+
+
+def read_twice_within_an_assignment(history: History) -> None:
+    history.seen.append(Seen("member-A.1", 0, 3, b"p-3", 9.0))
+
+
+def begin_behind_what_nobody_read(history: History) -> None:
+    history.assigned.append(Assigned("member-D.1", 0, 2, 5.5))
+
+
+def clean_a_key_away(history: History) -> None:
+    history.kept["broker-1"] = []
+
+
+def clean_the_newest_away(history: History) -> None:
+    history.kept["broker-1"] = [(0, b"a", b"a1")]
+
+
+def bring_back_a_deleted_key(history: History) -> None:
+    history.kept["broker-1"].insert(0, (1, b"b", b"b1"))
+
+
+def change_what_was_compacted(history: History) -> None:
+    history.kept["broker-2"][0] = (2, b"c", b"c1")
+
+
+def keep_what_nobody_sent(history: History) -> None:
+    history.kept["broker-1"].append((9, b"d", b"d1"))
+
+
+def keep_out_of_order(history: History) -> None:
+    history.kept["broker-2"][1:] = [(4, b"c", b"c1"), (3, b"b", None)]
+
+
 @pytest.mark.parametrize(
     ("plant", "kind"),
     [
@@ -148,12 +212,28 @@ def refuse(history: History) -> None:
         (return_to_an_older_commit, Kind.COMMIT_WENT_BACK),
         (commit_what_nobody_committed, Kind.INVENTED),
         (refuse, Kind.REFUSED),
+        (skip_within_an_assignment, Kind.SKIPPED),
+        (read_twice_within_an_assignment, Kind.REORDERED),
+        (begin_behind_what_nobody_read, Kind.SKIPPED),
+        (clean_a_key_away, Kind.LOST),
+        (clean_the_newest_away, Kind.LOST),
+        (bring_back_a_deleted_key, Kind.LOST),
+        (change_what_was_compacted, Kind.DIVERGED),
+        (keep_what_nobody_sent, Kind.INVENTED),
+        (keep_out_of_order, Kind.REORDERED),
     ],
 )
 def test_a_planted_violation_is_found(plant: Callable[[History], None], kind: Kind) -> None:
     history = clean()
     plant(history)
     assert kind in kinds(history)
+
+
+def test_the_gap_in_availability_is_measured() -> None:
+    history = clean()
+    assert longest_gap(history, 0) == 1.0
+    del history.writes[1]
+    assert longest_gap(history, 0) == 2.0
 
 
 def test_what_a_deposed_leader_still_believes_is_not_held_against_it() -> None:

@@ -27,6 +27,12 @@ def test_what_was_acknowledged_with_flush_survives_the_loss_of_all_power(seed: i
     for broker_id in cluster.ids:
         cluster.start_broker(broker_id)
     cluster.until(cluster.is_whole, 60, "all are back")
+
+    def in_sync() -> bool:
+        states = [server.metadata.partition("orders", 0) for server in cluster.alive()]
+        return all(state is not None and len(state.isr) == 3 for state in states)
+
+    cluster.until(in_sync, 60, "all are in sync again")
     leader = leader_of(cluster, "orders")
     assert cluster.call(client.produce("orders", b"after", to=leader)) == ErrorCode.NONE
     assert cluster.call(client.read("orders", of=leader)) == [*acknowledged, b"after"]

@@ -79,17 +79,17 @@ class Workload:
 
     def start(self) -> None:
         for partition in range(self.partitions):
-            self._spawn(self._idempotent(partition), f"idempotent-{partition}")
-            self._spawn(self._consume(f"consumer-{partition}", partition), f"consumer-{partition}")
-        self._spawn(self._plain(), "plain")
-        self._spawn(self._watch_ends(), "ends")
-        self._spawn(self._commit(), "committer")
+            self.spawn(self._idempotent(partition), f"idempotent-{partition}")
+            self.spawn(self._consume(f"consumer-{partition}", partition), f"consumer-{partition}")
+        self.spawn(self._plain(), "plain")
+        self.spawn(self._watch_ends(), "ends")
+        self.spawn(self._commit(), "committer")
 
     def pending(self) -> bool:
         """Whether producers still wait for an answer, after they were told to stop."""
         return self.working > 0
 
-    def _spawn(self, work: Any, name: str) -> None:
+    def spawn(self, work: Any, name: str) -> None:
         self.client.process.spawn(work, name)
 
     # -- asking ----------------------------------------------------------------------------------------------------
@@ -99,31 +99,31 @@ class Workload:
             line = self._lines[who, broker_id] = self.client.line(broker_id)
         return line
 
-    async def _ask(self, who: str, broker_id: int, api: ApiKey, version: int, request: Any) -> Any:
+    async def ask(self, who: str, broker_id: int, api: ApiKey, version: int, request: Any) -> Any:
         try:
             return await self._line(who, broker_id).send(api, version, request, REQUEST_SECONDS)
         except PeerUnreachable as error:
             raise Unanswered(str(error)) from None
 
-    async def _refresh(self, who: str) -> None:
+    async def refresh(self, who: str) -> None:
         """Ask some broker who leads."""
         broker_id = self.dice.choice(self.cluster.ids)
         request = MetadataRequest(topics=[MetadataRequestTopic(name=TOPIC)], allow_auto_topic_creation=False)
         try:
-            reply = await self._ask(f"{who}/metadata", broker_id, ApiKey.METADATA, 8, request)
+            reply = await self.ask(f"{who}/metadata", broker_id, ApiKey.METADATA, 8, request)
         except Unanswered:
             return
         for topic in reply.topics:
             for p in topic.partitions:
                 self.view.learn(p.partition_index, p.leader_id, p.leader_epoch)
 
-    async def _leader(self, who: str, partition: int) -> tuple[int, int]:
+    async def leader_of(self, who: str, partition: int) -> tuple[int, int]:
         while partition not in self.view.leaders:
-            await self._refresh(who)
+            await self.refresh(who)
             await self.clock.sleep(0.1)
         return self.view.leaders[partition]
 
-    def _epoch_of(self, broker_id: int, topic: str, partition: int) -> int:
+    def epoch_of(self, broker_id: int, topic: str, partition: int) -> int:
         """What is not told on the wire: the leader epoch that this broker is in."""
         server: KafkaServer | None = self.cluster.servers.get(broker_id)
         replicas = getattr(server, "replicas", None)
@@ -145,15 +145,15 @@ class Workload:
             name=TOPIC, partition_data=[PartitionProduceData(index=write.partition, records=bytes(batch))]
         )
         request = ProduceRequest(acks=-1, timeout_ms=2000, topic_data=[data])
-        reply = await self._ask(who, to, ApiKey.PRODUCE, 8, request)
+        reply = await self.ask(who, to, ApiKey.PRODUCE, 8, request)
         answer = reply.responses[0].partition_responses[0]
         if answer.error_code == ErrorCode.NONE:
             write.outcome, write.ended = Outcome.OK, self.clock.monotonic()
-            write.offset, write.epoch = answer.base_offset, self._epoch_of(to, TOPIC, write.partition)
+            write.offset, write.epoch = answer.base_offset, self.epoch_of(to, TOPIC, write.partition)
         error: int = answer.error_code
         return error
 
-    def _begin(self, producer: str, partition: int, number: int, *, idempotent: bool) -> Write:
+    def begin(self, producer: str, partition: int, number: int, *, idempotent: bool) -> Write:
         value = f"{producer}/{partition}/{number}".encode()
         write = Write(producer, partition, number, value, idempotent, self.clock.monotonic())
         self.history.writes.append(write)
@@ -165,17 +165,17 @@ class Workload:
         self.working += 1
         while not self.stopping:
             partition, number = self.dice.randrange(self.partitions), number + 1
-            leader, _ = await self._leader("plain", partition)
-            write = self._begin("plain", partition, number, idempotent=False)
+            leader, _ = await self.leader_of("plain", partition)
+            write = self.begin("plain", partition, number, idempotent=False)
             try:
                 error = await self._produce("plain", write, leader, (-1, -1))
             except Unanswered:
-                await self._refresh("plain")
+                await self.refresh("plain")
             else:
                 if error in NOT_DONE:
                     write.outcome, write.ended = Outcome.FAILED, self.clock.monotonic()
                 if error:
-                    await self._refresh("plain")
+                    await self.refresh("plain")
             await self._pause()
         self.working -= 1
 
@@ -197,7 +197,7 @@ class Workload:
         while True:
             request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
             try:
-                reply = await self._ask(who, self.dice.choice(self.cluster.ids), ApiKey.INIT_PRODUCER_ID, 1, request)
+                reply = await self.ask(who, self.dice.choice(self.cluster.ids), ApiKey.INIT_PRODUCER_ID, 1, request)
             except Unanswered:
                 reply = None
             if reply is not None and reply.error_code == ErrorCode.NONE:
@@ -209,7 +209,7 @@ class Workload:
     async def _consume(self, who: str, partition: int) -> None:
         position = 0
         while True:
-            leader, epoch = await self._leader(who, partition)
+            leader, epoch = await self.leader_of(who, partition)
             wanted = FetchPartition(
                 partition=partition, current_leader_epoch=epoch, fetch_offset=position, partition_max_bytes=1 << 18
             )
@@ -217,16 +217,16 @@ class Workload:
                 max_wait_ms=1000, min_bytes=1, session_epoch=-1, topics=[FetchTopic(topic=TOPIC, partitions=[wanted])]
             )
             try:
-                reply = await self._ask(who, leader, ApiKey.FETCH, 11, request)
+                reply = await self.ask(who, leader, ApiKey.FETCH, 11, request)
             except Unanswered:
-                await self._retry(who)
+                await self.retry(who)
                 continue
             found = reply.responses[0].partitions[0]
             if found.error_code == ErrorCode.OFFSET_OUT_OF_RANGE:
                 what = f"leader {leader} in epoch {epoch} knows nothing of offset {position} of partition {partition}"
                 self.history.trouble.append(Violation(Kind.SHRUNK, what))
             if found.error_code:
-                await self._retry(who)
+                await self.retry(who)
                 continue
             for record in read_all(found.records or b""):
                 if record.offset >= position:
@@ -236,29 +236,29 @@ class Workload:
                     position = record.offset + 1
             await self.clock.sleep(self.pace / 2)
 
-    async def _retry(self, who: str) -> None:
+    async def retry(self, who: str) -> None:
         await self.clock.sleep(0.1)
-        await self._refresh(who)
+        await self.refresh(who)
 
     async def _watch_ends(self) -> None:
         """Ask leaders, one after the other, where their log ends for consumers."""
         while True:
             for partition in range(self.partitions):
-                leader, epoch = await self._leader("ends", partition)
+                leader, epoch = await self.leader_of("ends", partition)
                 wanted = ListOffsetsPartition(partition_index=partition, current_leader_epoch=epoch, timestamp=-1)
                 request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=TOPIC, partitions=[wanted])])
                 began = self.clock.monotonic()
                 try:
-                    reply = await self._ask("ends", leader, ApiKey.LIST_OFFSETS, 5, request)
+                    reply = await self.ask("ends", leader, ApiKey.LIST_OFFSETS, 5, request)
                 except Unanswered:
-                    await self._refresh("ends")
+                    await self.refresh("ends")
                     continue
                 found = reply.topics[0].partitions[0]
                 if found.error_code == ErrorCode.NONE:
                     end = EndOffset(partition, found.offset, epoch, began, self.clock.monotonic())
                     self.history.ends.append(end)
                 else:
-                    await self._refresh("ends")
+                    await self.refresh("ends")
             await self.clock.sleep(1.0)
 
     # -- committing ------------------------------------------------------------------------------------------------
@@ -271,7 +271,7 @@ class Workload:
                 coordinator, shard = await self._coordinator()
                 continue
             offset += 0 if self.stopping else 1
-            began, epoch = self.clock.monotonic(), self._epoch_of(coordinator, OFFSETS, shard)
+            began, epoch = self.clock.monotonic(), self.epoch_of(coordinator, OFFSETS, shard)
             try:
                 if self.dice.random() < 0.6 and not self.stopping:
                     error = await self._commit_once(coordinator, shard, offset, began)
@@ -285,9 +285,7 @@ class Workload:
     async def _coordinator(self) -> tuple[int, int]:
         request = FindCoordinatorRequest(key=GROUP, key_type=0)
         try:
-            reply = await self._ask(
-                "committer", self.dice.choice(self.cluster.ids), ApiKey.FIND_COORDINATOR, 2, request
-            )
+            reply = await self.ask("committer", self.dice.choice(self.cluster.ids), ApiKey.FIND_COORDINATOR, 2, request)
         except Unanswered:
             return -1, 0
         return (reply.node_id, 0) if reply.error_code == ErrorCode.NONE else (-1, 0)
@@ -302,10 +300,10 @@ class Workload:
         )
         outcome, epoch, error = Outcome.UNSURE, -1, -1
         try:
-            reply = await self._ask("committer", coordinator, ApiKey.OFFSET_COMMIT, 7, request)
+            reply = await self.ask("committer", coordinator, ApiKey.OFFSET_COMMIT, 7, request)
             error = reply.topics[0].partitions[0].error_code
             if error == ErrorCode.NONE:
-                outcome, epoch = Outcome.OK, self._epoch_of(coordinator, OFFSETS, shard)
+                outcome, epoch = Outcome.OK, self.epoch_of(coordinator, OFFSETS, shard)
         finally:
             now = self.client.process.world.now
             self.history.commits.append(Commit(GROUP, 0, offset, outcome, epoch, began, now))
@@ -315,7 +313,7 @@ class Workload:
         request = OffsetFetchRequest(
             group_id=GROUP, topics=[OffsetFetchRequestTopic(name=TOPIC, partition_indexes=[0])]
         )
-        reply = await self._ask("committer", coordinator, ApiKey.OFFSET_FETCH, 5, request)
+        reply = await self.ask("committer", coordinator, ApiKey.OFFSET_FETCH, 5, request)
         if reply.error_code:
             refused: int = reply.error_code
             return refused
@@ -343,7 +341,7 @@ class IdempotentLife:
         work, now = self.workload, self.workload.clock.monotonic
         while self.queue or not work.stopping:
             while not work.stopping and len(self.queue) < 1 + work.dice.randrange(IN_FLIGHT):
-                self.queue.append(work._begin(self.name, self.partition, self.number, idempotent=True))
+                self.queue.append(work.begin(self.name, self.partition, self.number, idempotent=True))
                 self.number += 1
             if self.queue:
                 await self._send_all()
@@ -354,7 +352,7 @@ class IdempotentLife:
     async def _send_all(self) -> None:
         """Send the queue in order, pipelined, and keep what was not acknowledged."""
         work = self.workload
-        leader, _ = await work._leader(self.name, self.partition)
+        leader, _ = await work.leader_of(self.name, self.partition)
         sent = [
             asyncio.ensure_future(work._produce(self.name, write, leader, (self.producer_id, write.number)))
             for write in self.queue
@@ -364,12 +362,23 @@ class IdempotentLife:
             if isinstance(unexpected, BaseException) and not isinstance(unexpected, Unanswered):
                 raise unexpected
         head, error = self.queue[0], errors[0]
-        if error == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER:
+        if error == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER and not self._is_held(head):
             what = f"leader {leader} refused sequence {head.number} of {self.name}, all before it were acknowledged"
             work.history.trouble.append(Violation(Kind.REFUSED, f"{what}, at {work.clock.monotonic():.3f}"))
         self.queue = [write for write in self.queue if write.outcome is not Outcome.OK]
         if self.queue:
-            await work._retry(self.name)
+            await work.retry(self.name)
+
+    def _is_held(self, write: Write) -> bool:
+        """Whether some broker holds it already. One that was restarted knows of each producer only the last batch
+        (that is all that a snapshot file has room for), so it refuses the one before it, as Apache's does.
+        """
+        for server in self.workload.cluster.alive():
+            log = server.logdirs.get(TOPIC, self.partition) if hasattr(server, "logdirs") else None
+            known = None if log is None else log.producers.producers.get(self.producer_id)
+            if known is not None and known.last_sequence > write.number:
+                return True
+        return False
 
 
 def acknowledged(history: History, since: float) -> Callable[[int], bool]:

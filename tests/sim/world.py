@@ -98,6 +98,8 @@ class World:
         self.errors: list[str] = []
         self._agenda: list[tuple[float, float, int, Callable[[], None]]] = []
         self._sequence = 0
+        self._look: Callable[[], None] | None = None
+        self._look_every = self._look_at = 0.0
 
     def process(self, name: str) -> Process:
         """A new process; the one that had this name before must be dead."""
@@ -111,6 +113,10 @@ class World:
         """Run ``action`` at ``when``; equal times are shuffled by the seed."""
         self._sequence += 1
         heapq.heappush(self._agenda, (max(when, self.now), self.random.random(), self._sequence, action))
+
+    def observe(self, every: float, look: Callable[[], None]) -> None:
+        """Have ``look()`` called about every so many seconds. It must change nothing: no dice are thrown for it."""
+        self._look, self._look_every, self._look_at = look, every, self.now
 
     def note(self, *numbers: int) -> None:
         """Fold numbers into the running hash of this run."""
@@ -144,6 +150,9 @@ class World:
             self.now = deadline
             return False
         when, _, sequence, action = heapq.heappop(self._agenda)
+        if self._look is not None and when >= self._look_at:
+            self._look_at = when + self._look_every
+            self._look()
         self.now = when
         self.note(int(when * 1e6), sequence)
         action()
