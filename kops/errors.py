@@ -4,6 +4,7 @@ Exceptions of the client libraries are recognised without importing those librar
 never loaded cannot have been raised.
 """
 
+import re
 import sys
 from collections.abc import Iterable
 from enum import IntEnum
@@ -148,6 +149,8 @@ def _message_of(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     text = " ".join(str(error).split())
     name = type(error).__name__
+    if re.fullmatch(rf"(\[Error -?\d+\] )?{name}", text):  # kafka-python has nothing more to say: the name, in words
+        return re.sub(r"(?<!^)(?=[A-Z])", " ", name.removesuffix("Error")).lower()
     for lead in (f"{name}: ", name):
         _, found, rest = text.partition(lead)
         if found and rest:

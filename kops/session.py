@@ -4,14 +4,14 @@ The only place that knows how a context becomes a client's settings, and the onl
 what its admin client keeps to itself: sending one request to one broker.
 """
 
-import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kops.contexts import Context, reveal
-from kops.errors import BadUsage, Unreachable
+from kops.errors import BadUsage
+from kops.listeners import Listener, answering
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from kazoo.client import KazooClient
 
 T = TypeVar("T")
-_PROBE_SECONDS = 3.0
 
 
 class Session:
@@ -176,55 +175,26 @@ class Session:
         return settings | _aiokafka_settings(self.context)
 
     def _probe(self) -> list[str]:
-        """The bootstrap servers, those that listen first. Raises Unreachable in milliseconds when none does."""
-        answers = {server: _listens(server) for server in self.servers}
-        if not answers:
+        """The bootstrap servers, those that answer first. Raises Unreachable at once when no broker is there."""
+        if not self.servers:
             raise BadUsage(
                 "no bootstrap server is given", "Say --bootstrap-server HOST:PORT, or `kops up` to start one."
             )
-        if all(answers.values()):
-            reasons = "; ".join(f"{server}: {reason}" for server, reason in answers.items())
-            raise Unreachable(
-                f"no broker answers ({reasons})", "Start one with `kops up`, or say --bootstrap-server HOST:PORT."
-            )
-        return sorted(answers, key=lambda server: bool(answers[server]))
+        return answering(
+            self.servers, Listener.BROKER, tls="SSL" in self.context.properties.get("security.protocol", "")
+        )
 
 
 def open_zookeeper(hosts: str | None, timeout: float, auth: Sequence[tuple[str, str]] = ()) -> "KazooClient":
     """A started kazoo client for ``host:port,host:port/chroot``. Raises BadUsage without hosts, Unreachable."""
     if not hosts:
         raise BadUsage("no ZooKeeper is given", "Say --zookeeper HOST:PORT, or use a context that has one.")
-    servers = hosts.partition("/")[0].split(",")
-    reasons = {server: _listens(server, default_port=2181) for server in servers}
-    if all(reasons.values()):
-        told = "; ".join(f"{server}: {reason}" for server, reason in reasons.items())
-        raise Unreachable(f"no ZooKeeper answers ({told})", "Start one with `kops zookeeper start FILE`.")
+    answering(hosts.partition("/")[0].split(","), Listener.ZOOKEEPER)
     from kazoo.client import KazooClient
 
     client = KazooClient(hosts=hosts, timeout=10.0, auth_data=list(auth) or None)
     client.start(timeout=timeout)
     return client
-
-
-def split_address(server: str, default_port: int = 9092) -> tuple[str, int]:
-    """``host:port`` or ``[v6]:port``. Raises BadUsage for what is neither."""
-    host, found, port = server.rpartition(":")
-    if not found or server.endswith("]"):
-        return server.strip("[]"), default_port
-    if not port.isdigit():
-        raise BadUsage(f"'{server}' is not HOST:PORT", "For example localhost:9092.")
-    return host.strip("[]") or "localhost", int(port)
-
-
-def _listens(server: str, default_port: int = 9092) -> str | None:
-    """None when something accepts connections there, else the reason in words."""
-    try:
-        with socket.create_connection(split_address(server, default_port), timeout=_PROBE_SECONDS):
-            return None
-    except TimeoutError:
-        return "no answer"
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
 
 
 def _kafka_python_settings(context: Context) -> dict[str, Any]:

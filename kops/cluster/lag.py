@@ -12,6 +12,7 @@ from kops.cluster.groups import Group, Listed, Member
 from kops.cluster.metadata import snapshot
 from kops.cluster.offsets import EARLIEST, LATEST, Position
 from kops.session import Session
+from kops.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Lag:
         if self.committed > self.end:
             return "committed past the end"
         if self.earliest is not None and self.committed < self.earliest:
-            return f"committed below the start: {self.earliest - self.committed} records are gone"
+            return f"committed below the start: {counted(self.earliest - self.committed, 'record', 'is', 'are')} gone"
         return ""
 
 

@@ -82,8 +82,8 @@ async def produce(
         max_batch_size=options.batch_size,
         max_request_size=64 * 1024 * 1024,
     )
-    await producer.start()
     try:
+        await producer.start()
         await _send_all(producer, topic, records, options, summary, on_error, session.timeout)
     except _GaveUpError:
         producer._sender.sender_task.cancel()  # or stopping would wait for what is not going to be acknowledged
@@ -117,6 +117,13 @@ async def _send_all(
 
 
 async def _send(producer: "AIOKafkaProducer", topic: str, record: Record, options: ProduceOptions) -> Any:
+    """The future acknowledgement. Raises NotFound for a partition that the topic does not have."""
+    if options.keep_partition and record.partition is not None:
+        there = await producer.partitions_for(topic)
+        if record.partition not in there:
+            raise NotFound(
+                f"topic {topic} has no partition {record.partition}", f"It has {len(there)}, counted from 0."
+            )
     return await producer.send(
         topic,
         value=record.value,
@@ -182,8 +189,8 @@ async def consume(session: Session, topic: str, options: ConsumeOptions) -> Asyn
         max_partition_fetch_bytes=4 * 1024 * 1024,
         fetch_max_wait_ms=250,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         ends = await _start(consumer, topic, partitions, options)
         async for batch in _batches(consumer, options, ends):
             yield batch

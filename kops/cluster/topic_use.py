@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from kops.cluster import groups, partitions
 from kops.cluster.metadata import NO_LEADER, Topic
 from kops.session import Session
+from kops.words import counted
 
 AUTO_CREATE, DELETE_ENABLE = "auto.create.topics.enable", "delete.topic.enable"
 DELETE_DELAY = "log.segment.delete.delay.ms"
@@ -65,7 +66,7 @@ def producers(session: Session, topic: Topic, seconds: float = 1.0) -> list[str]
         for name, one in before.items()
         if name in after and after[name].latest != one.latest
     }
-    return found + [f"{name} grew by {count} records while we looked" for name, count in moved.items()]
+    return found + [f"{name} grew by {counted(count, 'record')} while we looked" for name, count in moved.items()]
 
 
 def _known_producers(session: Session, topic: Topic) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from kops.cluster.metadata import Snapshot, Topic, on_every_broker, snapshot, topics_of, wait_until
 from kops.errors import BadUsage, Failed, NotAuthorised, NotFound, Refused, Unreachable
 from kops.session import Session
+from kops.words import counted
 
 _DISABLED = 73
 _UNKNOWN_TOPIC = 3
@@ -188,7 +189,8 @@ def plan_of_deletion(seen: Snapshot, topics: Sequence[Topic]) -> list[str]:
         replicas = {replica for partition in topic.partitions for replica in partition.replicas}
         down = sorted(replicas - alive)
         note = f"; broker {_listed(down)} is down, it will stay marked until that is back" if down else ""
-        lines.append(f"{topic.name}: {len(topic.partitions)} partitions on brokers {_listed(sorted(replicas))}{note}")
+        where = f"broker{'s' * (len(replicas) != 1)} {_listed(sorted(replicas))}"
+        lines.append(f"{topic.name}: {counted(len(topic.partitions), 'partition')} on {where}{note}")
     return lines
 
 

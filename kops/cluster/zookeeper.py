@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kops.errors import BadUsage, Unreachable, not_found
-from kops.session import split_address
+from kops.listeners import Listener, answering, split_address
 
 if TYPE_CHECKING:
     from kazoo.client import KazooClient
@@ -192,6 +192,7 @@ def status(server: str) -> ServerStatus:
     answer = four_letter_word(server, "srvr")
     fields = dict(line.partition(": ")[::2] for line in answer.splitlines() if ": " in line)
     if "Mode" not in fields:
+        answering([server], Listener.ZOOKEEPER)
         said = answer.strip().splitlines()[0] if answer.strip() else "nothing"
         raise Unreachable(f"{server} is not serving: it says {said!r}", "srvr must be in 4lw.commands.whitelist.")
     return ServerStatus(

@@ -11,6 +11,7 @@ from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.contexts import DEFAULT_BOOTSTRAP, Context
 from kops.errors import Failed
+from kops.words import counted
 
 app = typer.Typer(help="Contexts: which cluster is meant.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
@@ -83,7 +84,7 @@ def test(run: Run, name: Maybe = None) -> None:
     if name:
         run.settings.context = name
     seen = snapshot(run.session, [])
-    run.out.say(f"{len(seen.brokers)} brokers, controller {seen.controller}, cluster {seen.cluster_id}")
+    run.out.say(f"{counted(len(seen.brokers), 'broker')}, controller {seen.controller}, cluster {seen.cluster_id}")
     run.show(CONTEXTS, [(run.context, run.context.name == contexts.load().current)])
 
 

@@ -16,6 +16,7 @@ from kops.operations import journal, reset
 from kops.operations.reset import Scope
 from kops.operations.targets import Target
 from kops.session import Session, open_zookeeper
+from kops.words import counted
 
 GROUPS: View[LegacyGroup] = View(
     "LegacyGroupList",
@@ -90,7 +91,7 @@ def delete(run: Run, names: Sequence[str]) -> None:
     found = legacy_groups.select(client, list(names))
     for one in found:
         legacy_groups.raise_if_used(one)
-    plan = [f"/consumers/{one.id}: {len(one.offsets)} offsets" for one in found]
+    plan = [f"/consumers/{one.id}: {counted(len(one.offsets), 'offset')}" for one in found]
     if run.confirm(f"delete {', '.join(names)} from ZooKeeper", plan):
         run.each(found, lambda one: legacy_groups.delete(client, one))
     run.show(GROUPS, found, plan=plan)

@@ -12,6 +12,7 @@ from kops.commands import group_legacy
 from kops.commands.options import command
 from kops.commands.run import Run
 from kops.operations import journal, reset
+from kops.words import counted
 
 history_app = typer.Typer(rich_markup_mode=None)
 undo_app = typer.Typer(rich_markup_mode=None)
@@ -57,7 +58,7 @@ def _put_back(run: Run, entry: Entry, changes: list[OffsetChange]) -> Entry:
     run.errors += failed
     if failed:
         return entry
-    run.out.say(f"{len(changes)} offsets are back where they were; read back: as planned.")
+    run.out.say(f"{counted(len(changes), 'offset', 'is', 'are')} back as before; read back: as planned.")
     return journal.ended(entry, UNDONE)
 
 

@@ -15,6 +15,7 @@ from kops.local.clusters import Cluster
 from kops.local.processes import RUNNING, STOPPED
 from kops.local.state import BUNDLED, Server
 from kops.session import Session
+from kops.words import counted
 
 up_app = typer.Typer(rich_markup_mode=None)
 status_app = typer.Typer(rich_markup_mode=None)
@@ -68,7 +69,7 @@ def _complaint(name: str, rows: list[tuple[Server, str, int]]) -> str | None:
         return ", ".join(halted)
     with Session(Cluster(name, tuple(server for server, _, _ in rows)).context, 5.0) as session:
         bad = [partition for partition in snapshot(session).partitions if partition.state != "ok"]
-    return f"{len(bad)} partitions are not whole ({bad[0].name}: {bad[0].state})" if bad else None
+    return f"{counted(len(bad), 'partition', 'is', 'are')} not whole ({bad[0].name}: {bad[0].state})" if bad else None
 
 
 @command(down_app, "down", kind="ServerList")

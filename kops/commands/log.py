@@ -10,6 +10,7 @@ from kops.commands.run import Run
 from kops.errors import Unhealthy
 from kops.local import log_files
 from kops.local.log_files import Flaw
+from kops.words import counted
 
 app = typer.Typer(help="Files of logs, read offline.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
@@ -46,7 +47,7 @@ def verify(run: Run, path: Paths) -> None:
     """
     checked = log_files.files(path)
     flaws = [flaw for file in checked for flaw in log_files.verify(file)]
-    run.out.say(f"{len(checked)} files checked, {len(flaws)} flaws")
+    run.out.say(f"{counted(len(checked), 'file')} checked, {counted(len(flaws), 'flaw')}")
     run.errors += [_error(flaw) for flaw in flaws]
     run.show(FLAWS, flaws)
 

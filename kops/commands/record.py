@@ -15,6 +15,7 @@ from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, Exit, Failed, translate
 from kops.render.records import LineForm, LineReader, as_json, from_json
+from kops.words import counted
 
 app = typer.Typer(help="Records.", no_args_is_help=True, rich_markup_mode=None)
 produce_app = typer.Typer(rich_markup_mode=None)
@@ -27,6 +28,7 @@ Property = Annotated[
     list[str] | None, typer.Option("--property", help="Apache's reader and formatter settings.", metavar="K=V")
 ]
 _CHUNK = 262_144
+_MOST_TOLD = 3
 _CODECS = {"none": None, "gzip": "gzip", "snappy": "snappy", "lz4": "lz4", "zstd": "zstd"}
 
 
@@ -77,34 +79,56 @@ def produce(
     parse: Callable[[bytes, int], Record] = {"lines": reader.record, "ndjson": from_json}.get(source, _no_form)
     if parse is _no_form:
         raise BadUsage(f"--from {source}: there is no such form", "lines or ndjson.")
-    name = _one_topic(topic_name, topic)
+    name = _one_topic(topic_name, topic, "`kops produce NAME`, and type lines")
     topics.check_name(name)
-    summary = asyncio.run(_produce(run, name, options, file, parse))
+    failures = Failures(run)
+    summary = asyncio.run(_produce(run, name, options, file, parse, failures))
     run.out.say(_told(summary, f"to {name}"))
     if summary.failed:
-        why = topics.why_not_writable(run.session, name)
-        raise Failed(
-            f"{summary.failed} records were not written" + (f": {why}" if why else ""), "See `kops partition list`."
-        )
+        why = _why_not_written(run, name)
+        what = counted(summary.failed, "record", "was", "were") + " not written"
+        raise Failed(what + (f": {why}" if why else ""), "See `kops partition list`." if why else failures.advice)
+
+
+class Failures:
+    """Tells of the first records that were not written. ``advice``: what to do about the last one."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._told = 0
+        self.advice = ""
+
+    def tell(self, record: Record, error: BaseException) -> None:
+        known = translate(error) or Failed(str(error))
+        self.advice = known.do
+        self._told += 1
+        if self._told <= _MOST_TOLD:
+            size = counted(len(record.value or b""), "byte")
+            self._run.out.complain(Failed(f"a record of {size} was not written: {known.what}"))
+
+
+def _why_not_written(run: Run, topic: str) -> str | None:
+    """What the cluster tells of the topic; nothing when it tells nothing."""
+    try:
+        return topics.why_not_writable(run.session, topic)
+    except Exception as error:
+        known = translate(error)
+        if known is None:
+            raise
+        return known.what
 
 
 async def _produce(
-    run: Run, topic: str, options: ProduceOptions, file: str | None, parse: Callable[[bytes, int], Record]
+    run: Run,
+    topic: str,
+    options: ProduceOptions,
+    file: str | None,
+    parse: Callable[[bytes, int], Record],
+    failures: Failures,
 ) -> Summary:
-    told = 0
-
-    def complain(record: Record, error: BaseException) -> None:
-        nonlocal told
-        told += 1
-        if told <= 3:
-            known = translate(error) or Failed(str(error))
-            run.out.complain(
-                Failed(f"a record of {len(record.value or b'')} bytes was not written: {known.what}", known.do)
-            )
-
     typed = file is None and sys.stdin.isatty()
     descriptor = sys.stdin.fileno() if file is None else _open(file)
-    return await records.produce(run.session, topic, _records(descriptor, parse, prompt=typed), options, complain)
+    return await records.produce(run.session, topic, _records(descriptor, parse, prompt=typed), options, failures.tell)
 
 
 async def _records(
@@ -180,7 +204,11 @@ def consume(
     write = (lambda record: as_json(record).encode() + b"\n") if structured else form.line
     summary = Summary()
     try:
-        asyncio.run(_consume(run, _one_topic(topic_name, topic), options, write, summary))
+        asyncio.run(
+            _consume(
+                run, _one_topic(topic_name, topic, "`kops consume NAME --from-beginning`"), options, write, summary
+            )
+        )
     except KeyboardInterrupt:
         run.out.say(_told(summary, "read"))
         raise typer.Exit(int(Exit.INTERRUPTED)) from None
@@ -203,10 +231,10 @@ async def _consume(
         summary.seconds = time.monotonic() - began
 
 
-def _one_topic(positional: str | None, option: str | None) -> str:
+def _one_topic(positional: str | None, option: str | None, example: str) -> str:
     name = positional or option
     if not name:
-        raise BadUsage("no topic is named", "For example `kops consume NAME --from-beginning`.")
+        raise BadUsage("no topic is named", f"For example {example}. All options: --help.")
     return name
 
 
@@ -280,8 +308,5 @@ def _no_form(line: bytes, number: int) -> Record:
 
 def _told(summary: Summary, where: str) -> str:
     per_second = summary.records / summary.seconds if summary.seconds else 0
-    return f"{_counted(summary.records)} {where}, {summary.bytes} bytes, {summary.seconds:.2f} s ({per_second:.0f}/s)"
-
-
-def _counted(records: int) -> str:
-    return f"{records} record" + ("" if records == 1 else "s")
+    moved = f"{counted(summary.records, 'record')} {where}, {counted(summary.bytes, 'byte')}"
+    return f"{moved}, {summary.seconds:.2f} s ({per_second:.0f}/s)"

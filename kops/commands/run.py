@@ -173,6 +173,6 @@ def pairs(items: Sequence[str], option: str) -> dict[str, str]:
     for item in items:
         key, separator, value = item.partition("=")
         if not separator or not key.strip():
-            raise BadUsage(f"{option} {item}: not KEY=VALUE", f"For example {option} retention.ms=1000.")
+            raise BadUsage(f"{option} {item}: not KEY=VALUE", f"For example {option} name=value.")
         found[key.strip()] = value
     return found

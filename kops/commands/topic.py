@@ -14,6 +14,7 @@ from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, NotFound
 from kops.render import kafka
+from kops.words import counted
 
 app = typer.Typer(help="Topics.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
@@ -217,7 +218,7 @@ def _alteration(found: list[Topic], partitions: int | None, put: dict[str, str],
 
 def _deletion(run: Run, found: list[Topic]) -> list[str]:
     if run.through_zookeeper:
-        return [f"{one.name}: {len(one.partitions)} partitions" for one in found]
+        return [f"{one.name}: {counted(len(one.partitions), 'partition')}" for one in found]
     return topics.plan_of_deletion(snapshot(run.session, []), found)
 
 

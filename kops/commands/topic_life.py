@@ -12,6 +12,7 @@ from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, NotFound
 from kops.operations import purge as operation
 from kops.operations.purge import Item, Plan, Purge
+from kops.words import counted
 
 DataDirs = Annotated[
     list[str] | None,
@@ -85,9 +86,12 @@ def empty(
             raise BadUsage("no topic is named", "For example `kops topic empty NAME`.")
         wanted = dict.fromkeys(_positions(run, name, partition), before)
     steps = emptying.plan(run.session, wanted)
-    plan = [f"{one.position}: at most {one.records} records, offsets {one.begins} to {one.target}" for one in steps]
+    plan = [
+        f"{one.position}: at most {counted(one.records, 'record')}, offsets {one.begins} to {one.target}"
+        for one in steps
+    ]
     total = sum(one.records for one in steps)
-    plan.append(f"in all at most {total} records; they cannot be brought back")
+    plan.append(f"in all at most {counted(total, 'record')}; what is emptied cannot be brought back")
     if not run.confirm("empty topics", plan, ask=total > 0):
         run.show(EMPTIED, steps)
         return

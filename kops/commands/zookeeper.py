@@ -13,6 +13,7 @@ from kops.errors import BadUsage
 from kops.local import servers
 from kops.local.state import BUNDLED, ZOOKEEPER
 from kops.session import open_zookeeper
+from kops.words import counted
 
 if TYPE_CHECKING:
     from kazoo.client import KazooClient
@@ -149,7 +150,7 @@ def delete(
     client, path = _client(run, auth), zookeeper.check_path(path)
     zookeeper.get(client, path)
     plan = zookeeper.tree(client, path) if recursive else [path]
-    if run.confirm(f"delete {len(plan)} znodes" if recursive else f"delete {path}", plan):
+    if run.confirm(f"delete {counted(len(plan), 'znode')}" if recursive else f"delete {path}", plan):
         zookeeper.delete(client, path, version, recursive=recursive)
     run.show(PATHS, plan)
 

@@ -19,6 +19,7 @@ from kops.local.examples import example
 from kops.local.processes import STOPPED
 from kops.local.state import BROKER, BUNDLED, ZOOKEEPER, Server
 from kops.session import Session
+from kops.words import counted
 
 Narrate = Callable[[str], None]
 FIRST_PORTS = {ZOOKEEPER: 2181, BROKER: 9092}
@@ -123,7 +124,8 @@ def _described(name: str, brokers: int | None, engine: str, kafka_home: str | No
         raise BadUsage("a cluster has at least one broker", "For example `kops up -n 3`.")
     if wanted < have:
         raise Refused(
-            f"cluster {name} has {have} brokers", "`kops down --wipe` first, or stop some: `kops broker stop ID`."
+            f"cluster {name} has {counted(have, 'broker')}",
+            "`kops down --wipe` first, or stop some: `kops broker stop ID`.",
         )
     if wanted > have:
         _write_files(name, known, wanted, engine, kafka_home)

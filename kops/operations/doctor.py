@@ -15,6 +15,7 @@ from kops.errors import KopsError
 from kops.local import data_dirs
 from kops.local.data_dirs import DELETE, FUTURE, REPLICA, DataDir, PartitionDir
 from kops.session import Session
+from kops.words import counted
 
 PROBLEM, NOTE = "problem", "note"
 
@@ -134,7 +135,7 @@ def _brokers(seen: Chart) -> Iterator[Ailment]:
     ):
         held = [p for topic in seen.known.values() for p in topic.partitions if broker in p.replicas]
         since = _gone(seen, broker, held)
-        what = f"gone{since}; {len(held)} replicas are on it"
+        what = f"gone{since}; {counted(len(held), 'replica', 'is', 'are')} on it"
         yield Ailment(PROBLEM, "broker", f"broker {broker}", what, f"kops broker start {broker}")
     for broker, view in seen.views.items():
         if view is None:

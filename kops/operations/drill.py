@@ -15,6 +15,7 @@ from kops.cluster import topics
 from kops.cluster.drills import Drill, Moment, Report
 from kops.cluster.metadata import Partition, Snapshot, snapshot, topics_of, wait_until
 from kops.cluster.probe import REQUEST_SECONDS, Acknowledged, Probe, Tally
+from kops.cluster.probe_reader import Reader
 from kops.cluster.topics import NewTopic
 from kops.cluster.watching import Controlled, Fact, Registered, StateOf, Watching, wall_ms
 from kops.contexts import Context
@@ -22,6 +23,7 @@ from kops.errors import BadUsage, KopsError, NotFound, Refused, Unreachable
 from kops.local import processes, servers, state
 from kops.local.state import BROKER, Server
 from kops.session import Session
+from kops.words import counted
 
 Tell = Callable[[Moment], None]
 POLL_SECONDS = 0.1
@@ -55,7 +57,7 @@ class Plan:
             f"the probe writes {drill.rate:g} records/s with acks={drill.acks_name} to {made}",
         ]
         if drill.topic is None:
-            lines.append(f"that topic has {self.replicas} replicas, the first on broker {self.victim.id}")
+            lines.append(f"that topic has {counted(self.replicas, 'replica')}, the first on broker {self.victim.id}")
         lines.append(f"an answer that takes longer than {REQUEST_SECONDS:g} s counts as a failed write")
         lines.append("then the broker is brought back" if drill.restore else "the broker stays away")
         return lines
@@ -156,9 +158,11 @@ class _Stage:
         wait_until(self.session, self._not_whole, drill.limit)
         harmed_before = _bad(self.session)
         probe = Probe(self.context, self.topic, self.index, drill.acks, drill.rate)
+        reader = Reader(self.context, self.topic, self.index)
         with _listening(self):
             self._wait("the state of the partition is known", lambda: self.now is not None and bool(self.registered))
             probe.failed, probe.recovered = self._failed, self._recovered
+            reader.start()
             probe.start()
             self.watch(probe.tally)
             try:
@@ -172,7 +176,8 @@ class _Stage:
                     time.sleep(min(1.0, drill.hold))
             finally:
                 probe.stop()
-        return self._report(probe, self._still_harmed(harmed_before) if drill.restore else ())
+                reader.stop()
+        return self._report(probe, reader, self._still_harmed(harmed_before) if drill.restore else ())
 
     def _still_harmed(self, before: list[str]) -> tuple[str, ...]:
         """Partitions of anybody that did not recover within ``RECOVERY_SECONDS`` of this drill's own."""
@@ -308,9 +313,10 @@ class _Stage:
             if set(new.isr) >= set(new.replicas) and self.isr_ms is not None:
                 self.whole_ms = ms
 
-    def _report(self, probe: Probe, not_whole: tuple[str, ...]) -> Report:
+    def _report(self, probe: Probe, reader: Reader, not_whole: tuple[str, ...]) -> Report:
         tally, drill = probe.tally, self.plan.drill
         gap, *_ = tally.gap(self.began)
+        unread = reader.gap(self.began)
         times = [one.at for one in tally.acknowledged if one.at < self.began]
         usual = max((after - before for before, after in pairwise(times)), default=0.0)
         return Report(
@@ -329,6 +335,7 @@ class _Stage:
             isr_ms=self.isr_ms,
             whole_ms=self.whole_ms,
             comparison=probe.read_back(),
+            read_gap_ms=None if unread is None else round(unread, 1),
             not_whole=not_whole,
         )
 

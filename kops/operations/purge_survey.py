@@ -17,6 +17,7 @@ from kops.errors import KopsError, Unreachable
 from kops.local import data_dirs
 from kops.local.data_dirs import DataDir, PartitionDir
 from kops.session import Session
+from kops.words import counted
 
 METADATA, REPLICAS, DISK, ZOOKEEPER, OFFSETS, ACLS = "metadata", "replicas", "disk", "zookeeper", "offsets", "acls"
 _NOT_KNOWN = (3, 17)
@@ -135,7 +136,7 @@ def _expected(
 
 def _metadata(views: dict[int, Topic | None], down: Sequence[int]) -> Iterator[Finding]:
     for broker, view in sorted(views.items()):
-        held = (f"{len(view.partitions)} partitions" + (f", id {view.id}" if view.id else ""),) if view else ()
+        held = (counted(len(view.partitions), "partition") + (f", id {view.id}" if view.id else ""),) if view else ()
         yield Finding(METADATA, f"broker {broker}", held)
     for broker in down:
         yield Finding(METADATA, f"broker {broker}", unknown="it is down: it asks the controller when it is back")

@@ -69,7 +69,7 @@ class Output:
             yield from kafka(items)
         elif self.form == "name":
             yield from (view.name(item) for item in items)
-        else:
+        elif items or not errors:  # a heading over nothing looks like an answer
             yield from self._table(view, items)
 
     def whole(

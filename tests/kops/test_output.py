@@ -86,3 +86,13 @@ def test_a_dry_run_is_marked_and_changes_nothing(kops: Kops, cluster: type[FakeS
     document = json.loads(said.out)
     assert (said.code, document["dryRun"], document["plan"]) == (0, True, ["orders: 2 partitions on brokers 1,2"])
     assert all(call != "delete" for call, _ in cluster.fake.calls)
+
+
+@pytest.mark.parametrize("form", ["table", "wide", "csv"])
+def test_where_everything_failed_there_is_no_heading_over_nothing(
+    kops: Kops, cluster: type[FakeSession], form: str
+) -> None:
+    cluster.fake.created_error = 36
+    said = kops("topic", "create", "orders", "-o", form)
+    assert (said.code, said.out) == (1, "")
+    assert "already exists" in said.err
