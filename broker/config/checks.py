@@ -30,6 +30,12 @@ def check_together(config: KafkaConfig, lines: Mapping[str, int | None]) -> list
         wrong("replica.fetch.wait.max.ms", config.replica_fetch_wait_max_ms, "up to replica.socket.timeout.ms")
     if config.replica_fetch_wait_max_ms > config.replica_lag_time_max_ms:
         wrong("replica.lag.time.max.ms", config.replica_lag_time_max_ms, "replica.fetch.wait.max.ms or more")
+    if 0 < config.queued_max_request_bytes < config.socket_request_max_bytes:
+        wrong(
+            "queued.max.request.bytes",
+            config.queued_max_request_bytes,
+            "0 or less, or socket.request.max.bytes or more",
+        )
     if config.group_max_session_timeout_ms < config.group_min_session_timeout_ms:
         wrong("group.max.session.timeout.ms", config.group_max_session_timeout_ms, "the minimum or more")
     return problems

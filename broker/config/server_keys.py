@@ -95,10 +95,8 @@ SOCKETS = (
     Key("num.network.threads", INT, 3, at_least(1), "One event loop serves all.", CLUSTER, effect=False),
     Key("num.io.threads", INT, 8, at_least(1), "One event loop serves all.", CLUSTER, effect=False),
     Key("background.threads", INT, 10, at_least(1), "One event loop serves all.", CLUSTER, effect=False),
-    Key(
-        "queued.max.requests", INT, 500, at_least(1), "Requests that wait before sockets are left unread.", effect=False
-    ),
-    Key("queued.max.request.bytes", LONG, -1, at_least(-1), "Their bytes; -1: no bound.", effect=False),
+    Key("queued.max.requests", INT, 500, at_least(1), "Requests under way on a connection (256 at most)."),
+    Key("queued.max.request.bytes", LONG, -1, at_least(-1), "Of requests that are received; 0, -1: no bound (KIP-72)."),
     Key(
         "request.timeout.ms",
         INT,

@@ -16,11 +16,11 @@ from typing import Any, Final, Protocol, cast
 
 from broker.api.context import Later
 from broker.network.dispatch import NOTHING, Buffer, Dispatcher, Pending, Reply
+from broker.network.memory import Bounds, RequestMemory
 from broker.wire.frame import FrameBuffer, FrameRefused
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING: Final = 256
 MOST_UNSENT: Final = 512 * 1024
 JOINED: Final = 16 * 1024
 
@@ -49,7 +49,7 @@ class Connection(asyncio.BufferedProtocol):
     """See above. Nothing is handled before :meth:`open`. ``active_at``: when bytes last came, monotonic seconds."""
 
     def __init__(
-        self, listener: str, dispatcher: Dispatcher, owner: Owner, limit: int, now: Callable[[], float], number: int
+        self, listener: str, dispatcher: Dispatcher, owner: Owner, bounds: Bounds, now: Callable[[], float], number: int
     ) -> None:
         self.listener = listener
         self.principal = "User:ANONYMOUS"
@@ -57,7 +57,10 @@ class Connection(asyncio.BufferedProtocol):
         self.client_host = ""
         self.name = ""
         self.active_at = now()
-        self.frames = FrameBuffer(limit)
+        self.frames = FrameBuffer(bounds.frame_bytes)
+        self._most_waiting = bounds.requests
+        self._memory = bounds.memory
+        self._reserved = 0
         self._dispatcher = dispatcher
         self._owner = owner
         self._now = now
@@ -110,6 +113,9 @@ class Connection(asyncio.BufferedProtocol):
         self._closing = True
         self._transport = None
         places, self._places = self._places, deque()
+        if self._memory is not None:
+            self._memory.forget(self._read_or_wait)
+            self._release()
         for place in places:
             if place.pending is not None:
                 place.pending.later.drop()
@@ -150,6 +156,7 @@ class Connection(asyncio.BufferedProtocol):
                 if payload is None:
                     break
                 self._begin(payload)
+                self._release()
         except FrameRefused as refused:
             self._flush()
             self.close(f"{refused}")
@@ -160,7 +167,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _may_begin(self) -> bool:
         blocked = self._held or self._unsent or self._ending or self._closing or not self._open
-        return not blocked and len(self._places) < MOST_WAITING
+        return not blocked and len(self._places) < self._most_waiting
 
     def _begin(self, payload: memoryview) -> None:
         answer = self._dispatcher.begin(self, payload)
@@ -191,6 +198,8 @@ class Connection(asyncio.BufferedProtocol):
     def _read_or_wait(self) -> None:
         """Read on until something waits that may not begin: most held connections are quiet, and seldom paused."""
         reading = self._may_begin() or not self.frames.untaken
+        if self._memory is not None and reading:
+            reading = self._has_memory(self._memory)
         if reading == self._reading or self._transport is None or self._closing:
             return
         self._reading = reading
@@ -198,6 +207,21 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
         else:
             self._transport.pause_reading()
+
+    def _has_memory(self, memory: RequestMemory) -> bool:
+        """Whether the large frame that has begun to arrive may be received: its bytes are reserved first."""
+        announced = self.frames.announced
+        if announced <= self._reserved:
+            return True
+        if self._transport is None or not memory.reserve(announced, self._read_or_wait):
+            return False
+        self._reserved = announced
+        return True
+
+    def _release(self) -> None:
+        if self._reserved and self._memory is not None:
+            reserved, self._reserved = self._reserved, 0
+            self._memory.release(reserved)
 
     # replies
 

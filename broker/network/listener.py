@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from broker.config import EndPoint, KafkaConfig
     from broker.host import Host, Listener, Timer
     from broker.network.dispatch import Dispatcher
+from broker.network.memory import MOST_WAITING, Bounds, RequestMemory
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ class SocketServer:
         self._config = config
         self._dispatcher = dispatcher
         self._limits = Limits(config)
+        most = config.queued_max_request_bytes
+        memory = RequestMemory(most) if most > 0 else None
+        self._bounds = Bounds(config.socket_request_max_bytes, min(MOST_WAITING, config.queued_max_requests), memory)
         self._listeners: dict[str, Listener] = {}
         self._connections: dict[Connection, None] = {}
         self._by_host: dict[str, int] = {}
@@ -81,9 +85,8 @@ class SocketServer:
 
     def _factory(self, name: str) -> Callable[[], asyncio.BaseProtocol]:
         def connection() -> Connection:
-            limit = self._config.socket_request_max_bytes
             now = self._host.clock.monotonic
-            return Connection(name, self._dispatcher, self, limit, now, next(self._numbers))
+            return Connection(name, self._dispatcher, self, self._bounds, now, next(self._numbers))
 
         return connection
 

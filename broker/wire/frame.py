@@ -105,6 +105,13 @@ class FrameBuffer:
         """Bytes that arrived and were not taken."""
         return self._end - self._start
 
+    @property
+    def announced(self) -> int:
+        """Bytes of the large frame that has begun to arrive and is not whole; 0 where there is none."""
+        held = self._end - self._start
+        size: int = _SIZE.unpack_from(self._buffer, self._start)[0] if held >= 4 else 0
+        return size if size > _LARGE and held < 4 + size else 0
+
     def shrink(self) -> None:
         """Give memory back while nothing is under way."""
         if self._start == self._end and len(self._buffer) > _LEAST:
