@@ -150,6 +150,18 @@ async def test_a_batch_larger_than_every_limit_is_sent_whole(make_cluster: Make)
     assert len(records) > 100_000
 
 
+async def test_fetch_max_bytes_bounds_what_a_consumer_may_ask_for_at_once(make_cluster: Make) -> None:
+    cluster = await lone_leader(make_cluster, fetch_max_bytes=10_000)
+    for _ in range(20):
+        await cluster.produce(1, "x" * 1000)
+    request = session_fetch(0, -1, 0)
+    request.max_bytes = request.topics[0].partitions[0].partition_max_bytes = 500_000_000
+    response: FetchResponse = await send(cluster, ApiKey.FETCH, 12, request)
+    records = response.responses[0].partitions[0].records
+    assert records is not None
+    assert 9_000 <= len(records) <= 10_000
+
+
 @pytest.mark.parametrize(
     ("offset", "epoch", "error"),
     [
@@ -406,3 +418,23 @@ async def test_a_partition_that_is_not_ours_and_a_topic_of_another_id_are_refuse
     assert cluster.elect(2, isr=[2], replicas=[2, 3])[1] == {(TOPIC, 0): ErrorCode.UNKNOWN_TOPIC_OR_PARTITION}
     cluster.topic_id = type(TOPIC_ID)(int=1)
     assert cluster.elect(1, isr=[1], replicas=[1])[1] == {(TOPIC, 0): ErrorCode.INCONSISTENT_TOPIC_ID}
+
+
+async def test_a_follower_answers_consumers_that_know_the_leader_epoch_below_its_high_watermark(
+    make_cluster: Make,
+) -> None:
+    cluster = make_cluster([1, 2])
+    cluster.elect(1)
+    await cluster.produce(1, "a")
+    await until(lambda: cluster.brokers[2].hosted.log.high_watermark == 1)
+    asked = session_fetch(0, -1, 0)
+    told: FetchResponse = await cluster.line(2).send(ApiKey.FETCH, 12, asked, 10)
+    assert told.responses[0].partitions[0].error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    asked.topics[0].partitions[0].current_leader_epoch = cluster.epoch
+    served: FetchResponse = await cluster.line(2).send(ApiKey.FETCH, 12, asked, 10)
+    assert served.responses[0].partitions[0].records
+    old: FetchResponse = await cluster.line(2).send(ApiKey.FETCH, 10, asked, 10)
+    assert old.responses[0].partitions[0].error_code == ErrorCode.NOT_LEADER_OR_FOLLOWER
+    asked.topics[0].partitions[0].current_leader_epoch = cluster.epoch - 1
+    fenced: FetchResponse = await cluster.line(2).send(ApiKey.FETCH, 12, asked, 10)
+    assert fenced.responses[0].partitions[0].error_code == ErrorCode.FENCED_LEADER_EPOCH
