@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from broker.replication.replicas import Replicas
 
 _FIRST_WITH_SESSIONS: Final = 7
+_FOLLOWERS_ANSWER_CONSUMERS: Final = 11
 _FIRST_WITH_TOPIC_IDS: Final = 13
 _FIRST_WITH_REPLICA_STATE: Final = 15
 _NAMES_LEADERS: Final = 16
@@ -53,6 +54,7 @@ def fetch(ctx: Context, request: FetchRequest) -> FetchResponse | list[Buffer] |
         version >= _FIRST_WITH_TOPIC_IDS,
         ctx.arrived,
     )
+    session.reads_followers = version >= _FOLLOWERS_ANSWER_CONSUMERS and replica_id < 0
     session.update(request.topics)
     session.forget(request.forgotten_topics_data)
     found = replicas.fetch(session, full, _limits(ctx, request, replica_id))

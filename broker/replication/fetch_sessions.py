@@ -143,7 +143,11 @@ class Reader:
 
 
 class FetchSession:
-    """``session_id`` 0: for one request only. ``fetched_at`` is the monotonic arrival of its latest request."""
+    """``session_id`` 0: for one request only. ``fetched_at`` is the monotonic arrival of its latest request.
+
+    ``reads_followers``: its consumer may be answered by a follower (KIP-392, Fetch from version 11 on), if it names the
+    leader epoch; one that does not is sent to the leader, which Kafka leaves to the client.
+    """
 
     __slots__ = (
         "created_at",
@@ -153,6 +157,7 @@ class FetchSession:
         "news",
         "parked",
         "readers",
+        "reads_followers",
         "replica_id",
         "session_id",
         "uses_topic_ids",
@@ -163,6 +168,7 @@ class FetchSession:
         self.session_id = session_id
         self.replica_id = replica_id
         self.uses_topic_ids = uses_topic_ids
+        self.reads_followers = False
         self.wake = wake
         self.epoch = 1
         self.created_at = now

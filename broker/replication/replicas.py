@@ -37,6 +37,8 @@ from broker.replication.partition import (
 from broker.replication.purgatory import Wake
 from broker.replication.quota import Throttles
 from broker.replication.reads import FetchLimits, ParkedFetch, PartitionRead, Reads
+from broker.replication.repairs import Repairs
+from broker.storage.damage import holes_of
 from broker.storage.log import AppendInfo, Log, Origin
 from broker.storage.logdirs import LogDirs
 from broker.wire.batch import Buffer
@@ -97,6 +99,7 @@ class Replicas:
         self.throttles = Throttles(config)
         self.fetchers = Fetchers(config, ibp, host.clock, peers, metadata, broker_epoch, self.perform, self.throttles)
         self.moves = Moves(self, self.throttles.moves)
+        self.repairs = Repairs(config, host.clock, peers, metadata, self._is_hosted)
         self._on_dir_failed = on_dir_failed
         self._on_dropped = on_dropped
         self._rules = Rules(config.broker_id, self.lag, ibp.high_watermark_gate, metadata.is_alive)
@@ -120,6 +123,7 @@ class Replicas:
         if self._shrinking is not None:
             self._shrinking.cancel()
         await self.moves.stop()
+        await self.repairs.stop()
         await self.fetchers.stop()
 
     # looking up
@@ -210,7 +214,8 @@ class Replicas:
             hosted = self.partition(topic, reader.index)
         partition = hosted.partition
         partition.check_epoch(reader.leader_epoch)
-        if not hosted.is_leader:
+        knows_leader = reader.session.reads_followers and reader.leader_epoch >= 0
+        if not (hosted.is_leader or (knows_leader and partition.role is Role.FOLLOWER)):
             raise KafkaError(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if reader.session.uses_topic_ids and hosted.topic_id not in (None, reader.topic_id):
             raise KafkaError(ErrorCode.INCONSISTENT_TOPIC_ID)
@@ -234,7 +239,7 @@ class Replicas:
                 hosted.isr_changed()
             elif type(effect) is EpochBegins:
                 with hosted.log.dir:
-                    hosted.log.leader_epochs.assign(effect.epoch, effect.start_offset)
+                    hosted.log.leader_epochs.begin(effect.epoch, effect.start_offset)
             elif type(effect) is Deposed:
                 hosted.fail_waiters(ErrorCode.NOT_LEADER_OR_FOLLOWER)
 
@@ -257,21 +262,31 @@ class Replicas:
             high_watermark=log.high_watermark,
         )
         hosted = self._hosted[topic, index] = HostedPartition(partition, log)
-        log.durability.on_settled = lambda: self._settled(hosted)
+        self._connect(hosted, log)
         self._offline.discard((topic, index))
         return hosted
+
+    def _connect(self, hosted: HostedPartition, log: Log) -> None:
+        """What happens in the log and matters to others; damage that is known already is mended now."""
+        log.durability.on_settled = lambda: self._settled(hosted)
+        log.on_damaged = lambda: self.repairs.begin(hosted)
+        if holes_of(log):
+            self.repairs.begin(hosted)
+
+    def _is_hosted(self, hosted: HostedPartition) -> bool:
+        return self._hosted.get((hosted.topic, hosted.index)) is hosted
 
     def log_replaced(self, hosted: HostedPartition, log: Log) -> None:
         """The replica moved to another log directory: the same records, in other files."""
         hosted.log = log
-        log.durability.on_settled = lambda: self._settled(hosted)
+        self._connect(hosted, log)
         if hosted.partition.role is Role.FOLLOWER and self.fetchers.follows(hosted.topic, hosted.index):
             self.fetchers.remove(hosted.topic, hosted.index)
             self.fetchers.add(hosted)
 
     def _settled(self, hosted: HostedPartition) -> None:
         """The log is synced as far as flush.messages wants it: what waited for that may be committed."""
-        if hosted.is_leader and self._hosted.get((hosted.topic, hosted.index)) is hosted:
+        if hosted.is_leader and self._is_hosted(hosted):
             hosted.grown()
             self.perform(hosted, hosted.partition.reconsider(self._monotonic()))
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+BEFORE = -1
+"""The position of what is missing before the first segment."""
+
+
 class Damaged(KafkaError):
     """The records asked for are damaged here: KAFKA_STORAGE_ERROR, which clients retry, until nobody has them."""
 
@@ -52,7 +56,8 @@ def examine(log: Log, segment: Segment) -> None:
     end = holes[-1].following if holes and holes[-1].end == segment.size else _end_of(segment, holes)
     if end < limit and not may_end_early:
         holes.append(Hole(segment.size, segment.size, end, limit))
-    segment.holes = {hole.position: hole for hole in holes}
+    before = segment.holes.get(BEFORE)
+    segment.holes = {hole.position: hole for hole in ([before] if before else []) + holes}
     segment.rebuild_indexes(log.config.index_interval_bytes)
     log.positions.forget()
     if holes:
@@ -181,8 +186,27 @@ def rebuild_epochs(log: Log, first: int) -> None:
     logger.warning("%s-%d: leader epochs from %d on taken from the batches", log.topic, log.partition, first)
 
 
-def accept(segment: Segment, hole: Hole) -> None:
+def missing_before(log: Log, known_start: int) -> None:
+    """Where the epoch file says that the log began earlier than its first segment does, a file is gone.
+
+    Deleting segments sets the beginning of the first epoch forward. Believed, a leader's new beginning would have its
+    followers delete what it has lost.
+    """
+    first, entries = log.segments[0], log.leader_epochs.entries()
+    start = max(entries[0][1], known_start) if entries else first.base
+    if start < first.base:
+        first.holes = {**first.holes, BEFORE: Hole(BEFORE, BEFORE, start, first.base)}
+        log.log_start_offset = start
+        logger.error(
+            "%s-%d: offsets [%d, %d) are missing before the first segment", log.topic, log.partition, start, first.base
+        )
+
+
+def accept(log: Log, segment: Segment, hole: Hole) -> None:
     """Nobody has anything there either: nothing is missing."""
-    if hole.end == hole.position == segment.size:
+    if hole.position == BEFORE:
+        log.log_start_offset = max(log.log_start_offset, segment.base)
+        log.leader_epochs.truncate_from_start(log.log_start_offset)
+    elif hole.end == hole.position == segment.size:
         segment.ends_early = True
     segment.holes = {at: each for at, each in segment.holes.items() if each is not hole}

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from broker.storage import checkpoints
 from broker.storage.checkpoints import CheckpointCorrupt
-from broker.storage.damage import epochs_agree, examine, rebuild_epochs
+from broker.storage.damage import epochs_agree, examine, missing_before, rebuild_epochs
 from broker.storage.index import IndexCorrupt
 from broker.storage.leader_epochs import NEVER, LeaderEpochs
 from broker.storage.producer_state import SnapshotCorrupt
@@ -308,14 +308,14 @@ def _recover_segment(
     holes: dict[int, Hole] = {}
     while True:
         yield from run.go_on(log)
-        if run.is_at_end or run.was_truncated or run.expected >= protected:
+        if run.is_at_end or run.expected >= protected:
             break
         hole = _hole_at(log, run, epochs)
         if hole is None:
             break
         logger.error("%s-%d: segment %d is damaged: %s", log.topic, log.partition, segment.base, hole)
         holes[hole.position] = hole
-        run.good, run.expected = hole.end, hole.following
+        run.pass_over(hole)
     good, expected = run.good, run.expected
     cut = segment.size - good
     if cut:
@@ -351,6 +351,10 @@ class _Run:
         """What follows is sound, but should no longer be there."""
         return self.overlaps or self.is_old
 
+    def pass_over(self, hole: Hole) -> None:
+        self.good, self.expected = hole.end, hole.following
+        self.overlaps = self.is_old = False
+
     def go_on(self, log: Log) -> Iterator[None]:
         for position, head in checked_batches(self.segment, self.good):
             if position < 0:
@@ -367,6 +371,9 @@ class _Run:
 
 def _hole_at(log: Log, run: _Run, epochs: Sequence[int]) -> Hole | None:
     """The hole that begins where ``run`` has stopped; None where nothing sound comes after it."""
+    if run.was_truncated:
+        is_missing = run.until is not None and run.expected < run.until
+        return Hole(run.good, run.segment.size, run.expected, run.until or 0) if is_missing else None
     limit = NEVER if run.until is None else run.until
     latest = log.leader_epochs.latest
     possible = dict.fromkeys([latest, *(epoch for epoch in epochs if epoch > latest)])
@@ -408,6 +415,7 @@ def _settle_offsets(log: Log, known: Checkpointed, now_ms: int) -> None:
         log.segments = [Segment.create(files, log.dir.open_files, log.directory, start, now_ms)]
         log.log_end_offset = log.recovery_point = start
     log.log_start_offset = max(known.log_start_offset, log.segments[0].base)
+    missing_before(log, known.log_start_offset)
     log.leader_epochs.truncate_from_end(log.log_end_offset)
     log.leader_epochs.truncate_from_start(log.log_start_offset)
     log.high_watermark = min(max(known.high_watermark, log.log_start_offset), log.log_end_offset)

@@ -423,8 +423,9 @@ async def test_a_partition_that_is_not_ours_and_a_topic_of_another_id_are_refuse
 async def test_a_follower_answers_consumers_that_know_the_leader_epoch_below_its_high_watermark(
     make_cluster: Make,
 ) -> None:
-    cluster = make_cluster([1, 2])
-    cluster.elect(1)
+    cluster = make_cluster()
+    await cluster.start(1, 2)
+    cluster.elect(1, isr=[1, 2], replicas=[1, 2])
     await cluster.produce(1, "a")
     await until(lambda: cluster.brokers[2].hosted.log.high_watermark == 1)
     asked = session_fetch(0, -1, 0)

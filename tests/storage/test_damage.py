@@ -137,7 +137,7 @@ def test_a_file_that_is_gone_is_a_hole_not_a_jump(tmp_path: Path, clean: bool) -
     assert check_all(log, truth) > 0
     [(segment, hole)] = holes_of(log)
     assert hole.first == int(gone.stem)
-    accept(segment, hole)  # as when no other replica has anything there either
+    accept(log, segment, hole)  # as when no other replica has anything there either
     assert (
         check_all(
             log, {offset: each for offset, each in truth.items() if not hole.first <= offset < hole.following}, (1,)
@@ -146,7 +146,24 @@ def test_a_file_that_is_gone_is_a_hole_not_a_jump(tmp_path: Path, clean: bool) -
     )
 
 
-def test_swapped_files_are_not_handed_out(tmp_path: Path) -> None:
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_first_file_that_is_gone_does_not_move_the_log_start(tmp_path: Path, clean: bool) -> None:
+    log = written(tmp_path)
+    truth = dict(everything(log))
+    first, second = sorted((tmp_path / "t-0").glob("*.log"))[:2]
+    first.unlink()
+    end = log.log_end_offset
+    again = reopen(tmp_path, clean=clean, recovery_point=end, high_watermark=end)
+    assert again.log_start_offset == 0
+    assert check_all(again, truth) > 0
+    [(segment, hole)] = holes_of(again)
+    accept(again, segment, hole)
+    assert again.log_start_offset == int(second.stem)
+    assert dict(everything(again)) == {offset: each for offset, each in truth.items() if offset >= int(second.stem)}
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_swapped_files_are_not_handed_out(tmp_path: Path, clean: bool) -> None:
     log = written(tmp_path)
     truth = dict(everything(log))
     log.close()
@@ -155,7 +172,8 @@ def test_swapped_files_are_not_handed_out(tmp_path: Path) -> None:
     one.write_bytes(second)
     two.write_bytes(first)
     end = log.log_end_offset
-    again = reopen(tmp_path, clean=True, recovery_point=end, high_watermark=end)
+    again = reopen(tmp_path, clean=clean, recovery_point=end, high_watermark=end)
+    assert again.log_end_offset == end
     assert check_all(again, truth) > 0
     assert {hole.first for _, hole in holes_of(again)} == {int(one.stem), int(two.stem)}
 
