@@ -118,12 +118,12 @@ class Dispatcher:
 
     def encode(self, ctx: Context, request: Any, answer: Any) -> Reply:
         """The frame of what a handler returned, or raised if it is a Failure."""
-        if isinstance(answer, Failure):
-            return self._failed(ctx, request, answer.error)
-        if isinstance(answer, bytes | bytearray):
+        if isinstance(answer, bytes):
             return Reply((answer,))
         if isinstance(answer, list):
             return Reply(tuple(answer))
+        if isinstance(answer, Failure):
+            return self._failed(ctx, request, answer.error)
         if isinstance(answer, NoReply):
             return NOTHING
         if isinstance(answer, Close):

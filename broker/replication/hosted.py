@@ -58,7 +58,7 @@ class HostedPartition:
 
     def grown(self) -> None:
         """New bytes at the end: what followers wait for."""
-        for reader in list(self.readers):
+        for reader in list(self.readers) if self.readers else ():
             if reader.replica_id >= 0:
                 reader.tell(wake=True)
 

@@ -335,8 +335,9 @@ class Partition:
         Whoever has caught up but is not in the ISR yet is waited for: otherwise a fast leader would keep its high
         watermark ahead of it for ever, and it could never join.
         """
-        if self.rules.gated and len(self.isr) < self.min_isr():
-            return ()
+        in_sync = len(self.isr)
+        if self.rules.gated and in_sync < len(self.replicas) and in_sync < self.min_isr():
+            return ()  # it is asked for no more replicas than there are: see min_isr
         offset = self.end if self.durable_end is None else min(self.end, self.durable_end())
         for replica, progress in self.progress.items():
             if progress.end < offset and (
