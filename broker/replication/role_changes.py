@@ -23,6 +23,8 @@ from broker.wire.messages.stop_replica import StopReplicaRequest
 logger = logging.getLogger(__name__)
 
 _NO_EPOCH = -1
+_MANY = 100
+"""Roles in one request from which a line in the log for each would say less, and cost more, than one for all."""
 
 Errors = dict[tuple[str, int], ErrorCode]
 
@@ -65,6 +67,7 @@ class RoleChanges:
     on_roles_changed: Callable[[list[HostedPartition], list[HostedPartition]], None] = field(default=_ignore)
     on_topics_removed: Callable[[tuple[str, ...]], None] = field(default=lambda topics: None)
     on_controller: Callable[[], None] = field(default=lambda: None)
+    _level: int = logging.INFO
 
     def become_leader_or_follower(self, request: LeaderAndIsrRequest) -> Errors:
         """Apply a LeaderAndIsr; an error code for each partition.
@@ -80,12 +83,16 @@ class RoleChanges:
             errors[wanted.key] = error or ErrorCode.NONE
             if error is None:
                 (leading if wanted.state.leader == self._broker_id else following).append(wanted)
+        many = len(leading) + len(following) > _MANY
+        self._level = logging.DEBUG if many else logging.INFO
         for wanted in leading:
             self.replicas.fetchers.remove(*wanted.key)
         leaders = self._each(leading, errors, self._lead)
         followers = self._each(following, errors, self._follow)
         for hosted in (*leaders, *followers):
             self.replicas.moves.resume(hosted)
+        if many:
+            logger.info("leader of %d partitions anew, follower of %d", len(leaders), len(followers))
         self.replicas.fetchers.end_idle()
         self.replicas.expect_followers(leaders)
         self.on_roles_changed(leaders, followers)
@@ -150,7 +157,8 @@ class RoleChanges:
         replicas, state = self.replicas, wanted.state
         hosted = self._log_of(wanted)
         effects = hosted.partition.lead(state, hosted.log.log_end_offset, replicas.host.clock.monotonic())
-        logger.info(
+        logger.log(
+            self._level,
             "%s leader in epoch %d from offset %d, high watermark %d, isr %s",
             *(hosted, state.leader_epoch, hosted.log.log_end_offset, hosted.partition.high_watermark, state.isr),
         )
@@ -163,7 +171,7 @@ class RoleChanges:
         replicas.fetchers.remove(*wanted.key)
         hosted = self._log_of(wanted)
         effects = hosted.partition.follow(state)
-        logger.info("%s follows %d in epoch %d", hosted, state.leader, state.leader_epoch)
+        logger.log(self._level, "%s follows %d in epoch %d", hosted, state.leader, state.leader_epoch)
         replicas.perform(hosted, effects)
         hosted.role_changed()
         self._fetch(hosted)
@@ -184,7 +192,7 @@ class RoleChanges:
         replicas, (topic, index) = self.replicas, wanted.key
         config = replicas.config_of(topic)
         self._set_strays_aside(wanted)
-        log = replicas.logdirs.get_or_create(topic, index, wanted.topic_id, config, wanted.state.is_new)
+        log = replicas.logdirs.get_or_create(topic, index, wanted.topic_id, config, wanted.state.is_new, self._level)
         return replicas.host_partition(topic, index, log)
 
     def _set_strays_aside(self, wanted: Wanted) -> None:

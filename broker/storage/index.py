@@ -71,11 +71,11 @@ class Index:
         self._pending = None
 
     def trim(self) -> None:
-        """Cut the zero padding off, so that the file holds its entries and nothing else."""
+        """Cut the zero padding off, so that the file is there, and holds its entries and nothing else."""
         end = self.written * self.entry.size
         found = self._files.stat(self._path)
-        if found is not None and found.size != end:
-            file = self._files.open(self._path)
+        if found is None or found.size != end:
+            file = self._files.open(self._path, create=True)
             try:
                 file.truncate(end)
             finally:

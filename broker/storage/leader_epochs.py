@@ -17,9 +17,12 @@ NEVER = 1 << 62
 
 
 class LeaderEpochs:
-    """Ascending (epoch, start offset). Reading calls touch no file."""
+    """Ascending (epoch, start offset). Reading calls touch no file.
 
-    __slots__ = ("_directory", "_epochs", "_files", "_held", "_starts", "_unsynced")
+    ``written``: the newest epoch in the file; -1 for none.
+    """
+
+    __slots__ = ("_directory", "_epochs", "_files", "_held", "_starts", "_unsynced", "written")
 
     def __init__(self, files: Files, directory: str) -> None:
         self._files = files
@@ -28,6 +31,7 @@ class LeaderEpochs:
         self._starts: list[int] = []
         self._unsynced = False
         self._held: list[tuple[int, int]] | None = None
+        self.written = UNDEFINED_EPOCH
 
     @classmethod
     def load(cls, files: Files, directory: str) -> LeaderEpochs:
@@ -41,6 +45,7 @@ class LeaderEpochs:
             raise CheckpointCorrupt(f"{loaded._path()}: {error}") from error
         if loaded._epochs != sorted(set(loaded._epochs)) or loaded._starts != sorted(set(loaded._starts)):
             raise CheckpointCorrupt(f"{loaded._path()}: epochs or offsets do not ascend")
+        loaded.written = loaded.latest
         return loaded
 
     def hold(self) -> None:
@@ -86,14 +91,26 @@ class LeaderEpochs:
         first = max(bisect_right(self._starts, offset) - 1, 0)
         return [epoch for epoch, start in zip(self._epochs[first:], self._starts[first:], strict=True) if start < end]
 
+    def begin(self, epoch: int, log_end: int) -> None:
+        """Leadership begins. Nothing was written in this log yet: then the epoch is, with the first batch.
+
+        An epoch without a batch may be forgotten: nobody else has anything of it either.
+        """
+        if self.written >= 0 or log_end > 0 or self._held is not None:
+            self.assign(epoch, log_end)
+        else:
+            self._epochs, self._starts = [epoch], [log_end]
+
     def assign(self, epoch: int, start_offset: int) -> bool:
         """``epoch`` begins at ``start_offset``; whether that was news. Entries that it contradicts go.
 
-        Called when leadership begins (start = log end) and for each appended batch of a new epoch.
+        Called for each appended batch of a new epoch.
         """
         if epoch < 0:
             return False
         if self._epochs and self._epochs[-1] == epoch and start_offset >= self._starts[-1]:
+            if self.written < epoch:
+                self._save()
             return False
         while self._epochs and (self._epochs[-1] >= epoch or self._starts[-1] >= start_offset):
             self._epochs.pop()
@@ -162,3 +179,4 @@ class LeaderEpochs:
             return
         write_atomically(self._files, self._path(), self._content())
         self._unsynced = True
+        self.written = self.latest

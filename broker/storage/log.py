@@ -174,7 +174,7 @@ class Log:
             batches.patch(own, 0, first, leader_epoch)
             if self._writes_log_append_time or timestamp != head.max_timestamp:
                 batches.patch_timestamps(own, 0, log_append_time=self._writes_log_append_time, max_timestamp=timestamp)
-            if leader_epoch > self.leader_epochs.latest:
+            if leader_epoch > self.leader_epochs.written:
                 self.leader_epochs.assign(leader_epoch, first)
             segment.append(own)
             segment.appended(last, size, timestamp, self.config.index_interval_bytes)
@@ -222,7 +222,7 @@ class Log:
             segment = self._segment_for(end - start, newest, last.last_offset, newest, found[0][1].base_offset)
             segment.append(memoryview(records)[start:end])
             for at, head in found:
-                if head.leader_epoch > self.leader_epochs.latest:
+                if head.leader_epoch > self.leader_epochs.written:
                     self.leader_epochs.assign(head.leader_epoch, head.base_offset)
                 segment.appended(head.last_offset, head.size, head.max_timestamp, interval)
                 if head.producer_id >= 0:

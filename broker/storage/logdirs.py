@@ -203,7 +203,15 @@ class LogDirs:
         """Whether the log was in a dir that went offline."""
         return (topic, partition) in self._offline_logs
 
-    def get_or_create(self, topic: str, partition: int, topic_id: UUID | None, config: LogConfig, is_new: bool) -> Log:
+    def get_or_create(
+        self,
+        topic: str,
+        partition: int,
+        topic_id: UUID | None,
+        config: LogConfig,
+        is_new: bool,
+        level: int = logging.INFO,
+    ) -> Log:
         """The log; when absent it is made where AlterReplicaLogDirs wants it, or in the live dir with the fewest.
 
         Raises KafkaError KAFKA_STORAGE_ERROR when absent, not ``is_new`` and some dir is offline (it may be there,
@@ -215,6 +223,7 @@ class LogDirs:
                 message = f"no log of {topic}-{partition} in the online log dirs, and some are offline"
                 raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, message)
             log = self._create(topic, partition, config)
+            logger.log(level, "%s-%d: log created in %s", topic, partition, log.log_dir)
         if topic_id is not None and topic_id.int:
             if log.topic_id is None:
                 log.set_topic_id(topic_id)
@@ -236,7 +245,6 @@ class LogDirs:
         self._logs[topic, partition] = log
         self._offline_logs.pop((topic, partition), None)
         self.futures.satisfied(topic, partition)
-        logger.info("%s-%d: log created in %s", topic, partition, log_dir.path)
         return log
 
     def create_future(self, current: Log, path: str) -> Log:
