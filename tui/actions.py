@@ -17,6 +17,17 @@ VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+_APACHE = {
+    "kill": "kill -KILL {pid}",
+    "pause": "kill -STOP {pid}",
+    "resume": "kill -CONT {pid}",
+    "stop": "kill -TERM {pid}     (kafka-server-stop.sh stops every broker of the machine)",
+    "start": "kafka-server-start.sh -daemon {file}",
+    "restart": "kill -TERM {pid} && kafka-server-start.sh -daemon {file}",
+}
+"""Kafka has no tool for one broker of several but its process."""
+
+
 def possible(view: View, brokers: list[int]) -> list[tuple[str, str]]:
     """Key and words of everything that can be done now, the given brokers first."""
     found = []
@@ -57,5 +68,6 @@ def plan(context: Context, view: View, verb: str, server: Server) -> Plan:
         question=f"{verb} broker {broker} of cluster {context.cluster}?",
         lines=tuple(lines),
         command=same,
+        apache=_APACHE.get(verb, "").format(pid=server.pid, file=server.file),
         typed=context.name if context.protected else "",
     )

@@ -42,7 +42,7 @@ SCREENS: dict[str, type[KopsScreen]] = {
 }
 
 
-class KopsApp(OrderlyKeys):
+class KopsApp(OrderlyKeys, inherit_bindings=False):
     """The dashboard over one feed. Its result is the context to go on with; None to end."""
 
     TITLE = "kops"
@@ -53,6 +53,7 @@ class KopsApp(OrderlyKeys):
         Binding("colon", "command", "command", key_display=":"),
         Binding("question_mark", "help", "help", key_display="?"),
         Binding("q", "leave_or_quit", "quit"),
+        Binding("ctrl+c", "leave_or_quit", "quit", show=False),
         Binding("r", "refresh_now", "refresh (replay: from the beginning)", show=False),
         Binding("p", "pause", "pause", show=False),
         Binding("plus,equals_sign", "interval(1)", "look less often (replay: faster)", show=False, key_display="+"),

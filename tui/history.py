@@ -137,7 +137,9 @@ class History:
         for name, new in view.partitions.items():
             old = before.get(name)
             if old is None:
-                found.append(self._event(view, "topic", name, f"created: leader {new.leader}, ISR {ids(new.isr)}"))
+                found.append(
+                    self._event(view, "topic", name, f"created: leader {_broker(new.leader)}, ISR {ids(new.isr)}")
+                )
             elif old is not new and old != new:
                 found += self._partition(old, new, view)
         for name in before.keys() - view.partitions.keys():

@@ -63,6 +63,8 @@ class Report:
     comparison: Comparison
     not_whole: tuple[str, ...] = ()
     """Partitions of the whole cluster that are not ``ok`` at the end, though they were at the beginning."""
+    read_gap_ms: float | None = None
+    """The longest time in which nothing new arrived at a reader; None when nothing arrived any more."""
 
     @property
     def lost(self) -> int:

@@ -8,7 +8,9 @@ import pytest
 
 from kops.cluster.drills import Report
 from kops.cluster.probe import Acknowledged, Comparison, Tally, compare
+from kops.cluster.probe_reader import Reader
 from kops.commands.drill import _complaint
+from kops.contexts import Context
 from tests.kops.conftest import Said
 
 Kops = Callable[..., Said]
@@ -55,6 +57,14 @@ def test_a_verdict_is_one_word_and_all_but_ok_are_unhealthy(given: Report, verdi
     assert complaint is None or complaint.exit == 10
 
 
+def test_reading_stood_still_for_the_longest_time_without_anything_new() -> None:
+    reader = Reader(Context(), "t", 0)
+    assert reader.gap(0) is None
+    reader.arrived = [0, 700, 705, 1100, 1105]
+    assert reader.gap(702) == 395
+    assert reader.gap(5000) is None
+
+
 def test_a_longer_gap_than_allowed_is_unhealthy() -> None:
     assert _complaint(report(FINE), 150.0) is None
     assert _complaint(report(FINE), 100.0) is not None
@@ -88,6 +98,8 @@ def test_a_drill_on_a_real_cluster_loses_nothing_and_leaves_it_whole(kops: Kops,
         # The leader moved before writes went on, and the gap is what lies between two acknowledgements.
         assert 0 < found["leaderMs"] <= found["writeGapMs"] + 50
         assert found["isrMs"] < found["wholeMs"]
+        # Nothing new can be read while nothing is written, but for one record that was on its way.
+        assert found["readGapMs"] >= found["writeGapMs"] - 50
         told = [moment["what"] for moment in found["timeline"]]
         assert told[0].startswith("SIGKILL sent to broker")
         assert any("leader" in one for one in told) and any("is started again" in one for one in told)

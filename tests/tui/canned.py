@@ -2,15 +2,21 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from kops.cluster.drills import Report
 from kops.cluster.metadata import Broker, Partition, Topic
+from kops.cluster.probe import Comparison
+from kops.cluster.recording import Recording
 from kops.cluster.records import Record
 from kops.contexts import Context
 from kops.errors import KopsError, Refused
 from kops.local.processes import RUNNING
 from kops.local.state import Server
 from tui.feed import Feed
+from tui.history import Event
+from tui.recorder import Recorder
 from tui.snapshots import Gauges, Process, View
 
 NOON = 1_750_000_000_000
@@ -116,6 +122,8 @@ class CannedFeed(Feed):
 
     async def ask(self, question: Callable[..., Any], *given: Any, **named: Any) -> Any:
         self.asked.append((question.__name__, given))
+        if question.__name__ == "<lambda>":
+            return question(None, *given, **named)
         answer = self.answers[question.__name__]
         if isinstance(answer, KopsError):
             raise answer
@@ -130,3 +138,41 @@ class CannedFeed(Feed):
     async def tail(self, topic: str, *, from_start: bool = False) -> AsyncIterator[list[Record]]:
         for batch in self.records:
             yield batch
+
+
+REPORT = Report(
+    action="kill",
+    broker=2,
+    topic="kops-drill",
+    partition=0,
+    acks="all",
+    timeline=(),
+    sent=1100,
+    acknowledged=1100,
+    errors={"KafkaConnection": 3},
+    write_gap_ms=131.4,
+    slowest_usual_ms=38.0,
+    leader_ms=118.0,
+    isr_ms=118.0,
+    whole_ms=2900.0,
+    comparison=Comparison(1100, (), (), (), 0),
+    read_gap_ms=139.7,
+)
+
+
+def failover(path: Path) -> CannedFeed:
+    """Two seconds of peace, a kill, 118 ms until somebody else leads, 3.2 s until the session is over."""
+    feed = CannedFeed()
+    with Recording(str(path), NOON, "dev") as written:
+        feed.recorder = Recorder(written)
+        feed.show(view())
+        feed._measured(feed.gauges)
+        feed.later(2)
+        feed._note(Event(feed.wall(), "trigger", "broker 2", "kill broker 2 (by you)"))
+        feed.show(view(stopped=(2,)))
+        feed.later(0.118)
+        feed.show(view(WITHOUT_TWO, stopped=(2,), controller=3))
+        feed.later(3.2)
+        feed.show(view(WITHOUT_TWO, (1, 3), stopped=(2,), controller=3))
+        feed.recorder.report(feed.wall(), REPORT)
+    return feed

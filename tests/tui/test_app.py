@@ -61,11 +61,11 @@ async def test_the_isr_screen_follows_a_failover() -> None:
     async with app.run_test(size=(120, 30)) as pilot:
         feed.show(view())
         await settled(pilot)
-        assert "URP 0" in text(app, "#counters")
+        assert "under-replicated 0" in text(app, "Header")
         feed.later(5.8)
         feed.show(view(WITHOUT_TWO, (1, 3)))
         await settled(pilot)
-        assert "URP 3" in text(app, "#counters")
+        assert "under-replicated 3" in text(app, "Header")
         assert "leader changes 1" in text(app, "#counters")
         assert "2 DOWN 0.0s" in text(app, "#brokers")
         assert "leader 2 → 3 (epoch 3 → 4)" in text(app, "#timeline")

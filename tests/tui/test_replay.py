@@ -10,31 +10,10 @@ from kops.cluster.metadata import Broker, Snapshot, Topic
 from kops.cluster.recording import Recording
 from kops.cluster.watching import Controlled, Registered, StateOf
 from kops.errors import BadUsage
-from tests.tui.canned import ENDS, NOON, WHOLE, WITHOUT_TWO, CannedFeed, view
+from tests.tui.canned import ENDS, NOON, REPORT, WHOLE, failover
 from tests.tui.test_app import keys, settled, text
-from tests.tui.test_snapshots import REPORT
 from tui.app import KopsApp
-from tui.history import Event
-from tui.recorder import Recorder
 from tui.replay import ReplayFeed
-
-
-def failover(path: Path) -> CannedFeed:
-    """Two seconds of peace, a kill, 118 ms until somebody else leads, 3.2 s until the session is over."""
-    feed = CannedFeed()
-    with Recording(str(path), NOON, "dev") as written:
-        feed.recorder = Recorder(written)
-        feed.show(view())
-        feed._measured(feed.gauges)
-        feed.later(2)
-        feed._note(Event(feed.wall(), "trigger", "broker 2", "kill broker 2 (by you)"))
-        feed.show(view(stopped=(2,)))
-        feed.later(0.118)
-        feed.show(view(WITHOUT_TWO, stopped=(2,), controller=3))
-        feed.later(3.2)
-        feed.show(view(WITHOUT_TWO, (1, 3), stopped=(2,), controller=3))
-        feed.recorder.report(feed.wall(), REPORT)
-    return feed
 
 
 def replay(path: Path) -> ReplayFeed:

@@ -23,6 +23,7 @@ class KopsScreen(Screen[None]):
     heading: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
     BINDINGS = [
+        Binding("tab", "app.focus_next", "the other table", show=False),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("ctrl+e", "export", "export", show=False),
         Binding("escape", "leave", "back", show=False),

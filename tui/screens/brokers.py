@@ -19,7 +19,7 @@ from tui.widgets.grid import Grid, Heading, Row
 
 HEADINGS = (
     Heading("BROKER", 6, right=True),
-    Heading("ADDRESS"),
+    Heading("ADDRESS", least=16, most=28),
     Heading("STATE", 10),
     Heading("CONTROLLER", 10, drop=1),
     Heading("LEADERS", 8, right=True),
@@ -39,6 +39,7 @@ class BrokersScreen(BrokersMenu, KopsScreen):
     BINDINGS = [
         Binding("b", "brokers_menu", "kill, pause…"),
         Binding("d", "describe", "settings"),
+        Binding("i", "isr", "isr"),
     ]
 
     def body(self) -> ComposeResult:
@@ -92,6 +93,9 @@ class BrokersScreen(BrokersMenu, KopsScreen):
     def action_describe(self) -> None:
         for broker in self.preferred_brokers():
             self.kops.push_screen(BrokerScreen(broker))
+
+    def action_isr(self) -> None:
+        self.kops.go("isr")
 
 
 class BrokerScreen(KopsScreen):

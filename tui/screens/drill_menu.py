@@ -15,10 +15,10 @@ from tui.snapshots import LOADING, count
 from tui.widgets.dialogs import Choose, Confirm, Plan
 
 _KINDS = (
-    ("kill", -1, "SIGKILL, acks=all: what a crash costs a careful producer"),
-    ("kill", 1, "SIGKILL, acks=1: what a crash costs a careless one"),
+    ("kill", -1, "SIGKILL, acks=all: a crash, a careful producer"),
+    ("kill", 1, "SIGKILL, acks=1: a crash, a careless producer"),
     ("stop", -1, "SIGTERM, acks=all: a graceful stop"),
-    ("restart", -1, "SIGTERM and start, acks=all: a rolling restart's step"),
+    ("restart", -1, "SIGTERM and start, acks=all: a rolling step"),
     ("pause", -1, "SIGSTOP, acks=all: a long garbage collection"),
 )
 
@@ -102,17 +102,19 @@ def progress(tally: Tally, now: float) -> Text:
 def verdict(report: Report) -> Text:
     """Afterwards: what was measured, and what reading back showed."""
     compared = report.comparison
-    text = Text(f"{report.action} broker {report.broker}, acks={report.acks}   ")
+    text = Text(f"{report.action} broker {report.broker}, acks={report.acks}  ")
     text.append(f"write gap {report.write_gap_ms:.0f} ms", "bold")
-    text.append(f" (usually up to {report.slowest_usual_ms:.0f})   acknowledged {report.acknowledged}   ")
+    if report.read_gap_ms is not None:
+        text.append(f"  read gap {report.read_gap_ms:.0f} ms", "bold")
+    text.append(f"  (before: up to {report.slowest_usual_ms:.0f})  acknowledged {report.acknowledged}  ")
     for label, number in (
         ("lost", report.lost),
-        ("duplicated", len(compared.duplicated)),
+        ("twice", len(compared.duplicated)),
         ("out of order", len(compared.out_of_order)),
     ):
-        text.append(f"{label} {number}   ", "bold white on red" if number else "bold green")
+        text.append(f"{label} {number}  ", "bold white on red" if number else "bold green")
     if report.not_whole:
-        text.append(f"not whole again: {', '.join(report.not_whole[:3])}   ", "bold red")
+        text.append(f"not whole again: {', '.join(report.not_whole[:3])}  ", "bold red")
     if report.errors:
         text.append(f"errors {_errors(report.errors)}", "yellow")
     return text

@@ -13,9 +13,9 @@ from tui.widgets.grid import Grid, Heading, Row
 HEADINGS = (
     Heading("TIME", 12),
     Heading("WHAT", 10, drop=1),
-    Heading("SUBJECT", 22),
-    Heading("HAPPENED"),
-    Heading("EXACT TO", 9, right=True),
+    Heading("SUBJECT", least=14, most=26),
+    Heading("HAPPENED", least=34),
+    Heading("EXACT TO", 8, right=True),
 )
 
 

@@ -26,7 +26,7 @@ HEADINGS = (
     Heading("CONSUMED/S", 10, right=True, drop=3),
     Heading("CATCH UP", 8, right=True, drop=5),
     Heading("TREND", 10, drop=6),
-    Heading("WHY"),
+    Heading("WHY", least=28),
 )
 PARTITIONS = (
     Heading("PARTITION"),

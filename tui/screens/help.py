@@ -18,6 +18,8 @@ _NAMES = {
     "minus": "-",
     "equals_sign": "=",
     "asterisk": "*",
+    "comma": ",",
+    "full_stop": ".",
 }
 
 
@@ -30,7 +32,8 @@ def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
             for binding in all_of_key:
                 keys = found.setdefault(binding.description or binding.action, [])
                 name = _NAMES.get(key, key)
-                if name not in keys and not binding.system:
+                # Textual's own begin with a capital: they scroll and copy, which needs no telling.
+                if name not in keys and not binding.system and (binding.description or "a")[0].islower():
                     keys.append(name)
     return [(" ".join(keys), words) for words, keys in found.items() if keys]
 

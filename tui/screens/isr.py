@@ -12,6 +12,7 @@ from kops.local.processes import PAUSED, STOPPED
 from tui import deeds, matrix
 from tui.history import Event
 from tui.rates import Trends
+from tui.replay import ReplayFeed
 from tui.screens.brokers_menu import BrokersMenu
 from tui.screens.deeds_menu import Deeds
 from tui.screens.drill_menu import DrillMenu
@@ -23,18 +24,18 @@ MANY = 500
 """From so many partitions on only those that are affected are shown at first."""
 FOLDED = 200
 """A topic with more partitions to show than this takes one row until it is opened."""
-LEGEND = "L leader  F in sync  o out of sync  x away  * preferred leader"
+LEGEND = "L leads  F in sync  o out of sync  x away  * preferred"
 
 
 class IsrScreen(BrokersMenu, DrillMenu, Deeds):
     heading: ClassVar[str] = "isr"
     BINDINGS = [
-        Binding("b", "brokers_menu", "brokers…"),
+        Binding("b", "brokers_menu", "kill, pause…"),
         Binding("d", "drill", "drill"),
         Binding("a", "affected", "affected"),
         Binding("t", "fold", "by topic"),
-        Binding("e", "elect", "elect preferred"),
-        Binding("c", "clear", "clear"),
+        Binding("e", "elect", "let preferred leaders lead", show=False),
+        Binding("c", "clear", "clear the timeline", show=False),
     ]
 
     def __init__(self) -> None:
@@ -89,19 +90,10 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         return line
 
     def _counters(self, view: View, affected: bool) -> Text:
+        """What the header does not say."""
         history, found = self.feed.history, health(view, self.feed.gauges)
-        floor = LOADING if found.under_min_isr is None else str(found.under_min_isr)
-        line = Text()
-        for label, value in (
-            ("URP", str(found.under_replicated)),
-            ("under-min-ISR", floor),
-            ("offline", str(found.offline)),
-            ("not preferred", str(found.not_preferred)),
-        ):
-            line.append(
-                f"{label} {value}   ", "bold red" if value not in ("0", LOADING) and label != "not preferred" else ""
-            )
-        line.append(f"seen: ISR changes {history.isr_changes}  leader changes {history.leader_changes}")
+        line = Text(f"not preferred {found.not_preferred}")
+        line.append(f"   seen: leader changes {history.leader_changes}   ISR changes {history.isr_changes}")
         if affected:
             line.append(f"   only affected of {len(view.partitions)} (a: all)", "bold")
         line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
@@ -113,6 +105,8 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         source = (
             "pushed by ZooKeeper"
             if feed.watching == "pushed"
+            else feed.watching
+            if isinstance(feed, ReplayFeed)
             else f"polled, ±{feed.interval * 1000:.0f} ms ({feed.watching})"
         )
         trigger = feed.history.trigger

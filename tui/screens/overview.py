@@ -31,7 +31,7 @@ class OverviewScreen(KopsScreen):
             return
         self.query_one("#figures", Static).update(self._figures(view))
         grid.empty = lambda: "nothing needs attention"
-        grid.show([Heading("NEEDS ATTENTION", 24), Heading("WHY"), Heading("SEE", 10)], self._attention(view))
+        grid.show([Heading("NEEDS ATTENTION", 24), Heading("WHY", most=70), Heading("SEE", 10)], self._attention(view))
         self.query_one("#timeline", Static).update(self._last())
 
     def _figures(self, view: View) -> Text:

@@ -169,7 +169,7 @@ class TopicScreen(Deeds):
             Row(name, (name, Text(value, "bold" if source == "topic" else ""), source))
             for name, value, source in self.settings or ()
         ]
-        lower.show((Heading("SETTING", 40), Heading("VALUE"), Heading("FROM", 16)), rows)
+        lower.show((Heading("SETTING", 40), Heading("VALUE", most=40), Heading("FROM", 16)), rows)
 
     def _row(self, one: Partition) -> Row:
         state = state_of(one, self.feed.gauges)

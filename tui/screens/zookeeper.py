@@ -75,7 +75,7 @@ class ZooKeeperScreen(KopsScreen):
         grid.empty = lambda: self.reason or (f"asking {LOADING}" if self.page is None else f"{UNAVAILABLE} no children")
         names = [*([".."] if self.path != "/" else []), *(self.page.children if self.page else ())]
         grid.show((Heading("CHILDREN"),), [Row(self._child(name), (name,)) for name in names])
-        text = Text(self.reason or self.shown_reason, "bold red")
+        text = Text.assemble((self.reason or self.shown_reason, "bold red"))
         if self.shown is not None:
             text.append_text(described(self.shown))
         self.query_one("#znode-text", Static).update(text)

@@ -20,12 +20,14 @@ from textual.strip import Strip
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A column: ``width`` 0 takes what is left; those with the highest ``drop`` go first where it gets narrow."""
+    """A column: ``width`` 0 takes what is left, between ``least`` and ``most``; the highest ``drop`` goes first."""
 
     title: str
     width: int = 0
     right: bool = False
     drop: int = 0
+    least: int = 12
+    most: int = 200
 
 
 Cells = tuple[str | Text, ...]
@@ -110,6 +112,7 @@ class Grid(ScrollView, can_focus=True):
         self.marks = marks
         self.empty: Callable[[], str] = lambda: ""
         self._all: list[Row] = []
+        self._first_width = 12
 
     # data
 
@@ -117,6 +120,7 @@ class Grid(ScrollView, can_focus=True):
         """Replace what is shown; cursor and scroll stay with their keys."""
         self.headings = tuple(headings)
         self._all = list(rows)
+        self._first_width = max(12, max((len(row.key) for row in self._all), default=0) + 2)
         self.marked &= {row.key for row in self._all}
         self._arrange()
 
@@ -171,15 +175,23 @@ class Grid(ScrollView, can_focus=True):
         """Index, heading and width of every column that fits."""
         width = self.scrollable_content_region.width - (2 if self.marks else 1)
         kept = list(enumerate(self.headings))
-        while kept and sum((one.width or 12) + 1 for _, one in kept) > width:
+        while kept and sum((one.width or one.least) + 1 for _, one in kept) > width:
             droppable = [pair for pair in kept if pair[1].drop]
             if not droppable:
                 break
             kept.remove(max(droppable, key=lambda pair: pair[1].drop))
         spare = width - sum(one.width + 1 for _, one in kept)
-        flexible = [index for index, one in kept if not one.width]
-        share = max(8, spare // len(flexible)) if flexible else 0
-        return [(index, one, one.width or share) for index, one in kept]
+        shares: dict[int, int] = {}
+        flexible = [(index, one) for index, one in kept if not one.width]
+        # Those that need little first: the others share what these leave.
+        for left, (index, one) in enumerate(sorted(flexible, key=lambda pair: self._most(*pair)), start=-len(flexible)):
+            shares[index] = max(8, min(spare // -left, self._most(index, one)))
+            spare -= shares[index]
+        return [(index, one, one.width or shares[index]) for index, one in kept]
+
+    def _most(self, index: int, heading: Heading) -> int:
+        """Names as long as they are: what belongs to them stands beside them, also on a wide screen."""
+        return min(heading.most, self._first_width) if index == 0 else heading.most
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -199,6 +211,7 @@ class Grid(ScrollView, can_focus=True):
             cell = row.cells[column] if column < len(row.cells) else ""
             line.append_text(_fitted(cell, cell_width, heading.right))
             line.append(" ")
+        line.truncate(width, pad=True)
         if row.key == self.cursor:
             # Changed and failed cells keep their own colours under the cursor.
             ground = "grey27" if self.app.current_theme.dark else "grey82"

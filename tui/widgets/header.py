@@ -4,7 +4,7 @@ from rich.text import Text
 from textual.widgets import Static
 
 from tui.feed import Feed
-from tui.snapshots import LOADING, UNAVAILABLE, Condition, age, health
+from tui.snapshots import LOADING, UNAVAILABLE, Condition, View, age, health
 
 _COLOURS = {
     Condition.LIVE: "bold green",
@@ -16,6 +16,7 @@ _COLOURS = {
 }
 
 
+LONG, SHORT = ("under-replicated", "under-min-ISR", "offline"), ("URP", "<min-ISR", "offline")
 RECORDED = (Condition.REPLAY, Condition.ENDED)
 
 
@@ -52,21 +53,22 @@ class Header(Static):
             return Text(
                 feed.reason or f"asking {feed.context.bootstrap_servers} {LOADING}", "red" if feed.reason else ""
             )
-        found = health(view, feed.gauges)
-        line = Text()
-        line.append(
-            f"controller {view.controller if view.controller >= 0 else UNAVAILABLE}   ",
-            "" if view.controller >= 0 else "bold red",
-        )
-        line.append(f"brokers {found.brokers}/{found.expected}", "" if found.brokers == found.expected else "bold red")
-        for label, value in (
-            ("under-replicated", found.under_replicated),
-            ("under-min-ISR", found.under_min_isr),
-            ("offline", found.offline),
-        ):
-            shown = LOADING if value is None else str(value)
-            line.append(f"   {label} {shown}", "bold red" if value else "")
+        line = self._counters(feed, view, LONG)
+        if line.cell_len > max(10, self.size.width - 2):
+            line = self._counters(feed, view, SHORT)
         if feed.reason and feed.condition is not Condition.LIVE:
             line.append(f"   {feed.reason}", "red")
         line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
+        return line
+
+    def _counters(self, feed: Feed, view: View, labels: tuple[str, ...]) -> Text:
+        found = health(view, feed.gauges)
+        nobody = view.controller < 0
+        line = Text.assemble((f"controller {UNAVAILABLE if nobody else view.controller}", "bold red" if nobody else ""))
+        line.append(
+            f"  brokers {found.brokers}/{found.expected}", "" if found.brokers == found.expected else "bold red"
+        )
+        values = (found.under_replicated, found.under_min_isr, found.offline)
+        for label, value in zip(labels, values, strict=True):
+            line.append(f"  {label} {LOADING if value is None else value}", "bold red" if value else "")
         return line
