@@ -101,6 +101,7 @@ def alter_settings(run: Run, kind: str, name: str, put: dict[str, str], drop: li
         run.show(SETTINGS, [now[key] for key in (*put, *drop) if key in now], kafka.settings_altered)
         return
     configs.alter(run.session, entity, put, drop)
+    run.out.say(f"to undo it: {configs.undo_line(entity, now, (*put, *drop))}")
     after = {one.name: one for one in configs.describe(run.session, entity)}
     run.show(SETTINGS, [after[key] for key in (*put, *drop) if key in after], kafka.settings_altered)
 

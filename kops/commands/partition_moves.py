@@ -104,13 +104,19 @@ def reassign(
     cancel: Annotated[bool, typer.Option("--cancel", help="Take back what is under way.")] = False,
     listed: Annotated[bool, typer.Option("--list", help="What is under way.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    throttle: Annotated[
+        int | None, typer.Option("--throttle", help="At most so much in and out of each broker.", metavar="BYTES/S")
+    ] = None,
 ) -> None:
     """Move replicas between brokers: plan, confirm, execute, follow, verify.
 
     Without a file it plans by itself: evenly over the brokers, moving as little as possible, racks apart, preferred
     leaders spread. The plan says bytes and time; -o kafka prints it as Apache's JSON. The replicas from before are kept
-    in a file of that form, to put them back with --file.
+    in a file of that form, to put them back with --file. A throttle ends with the moves: when they were followed, with
+    --verify once they are done, or with --cancel.
     """
+    if throttle is not None and throttle < 1:
+        raise BadUsage(f"--throttle {throttle}", "Bytes a second, for example 10485760.")
     if listed or (verify and not file):
         run.show(MOVES, _under_way(run, topic))
     elif cancel:
@@ -125,13 +131,13 @@ def reassign(
             steps = operation.as_told(run.session, operation.read(file))
         else:
             steps = operation.evenly(run.session, names, _ids(to, "--to"), _ids(drain, "--drain"), replication_factor)
-        _reassign(run, steps, generate=generate, execute=execute, wait=wait and not execute)
+        _reassign(run, steps, throttle, generate=generate, execute=execute, wait=wait and not execute)
 
 
-def _reassign(run: Run, steps: list[Step], *, generate: bool, execute: bool, wait: bool) -> None:
+def _reassign(run: Run, steps: list[Step], throttle: int | None, *, generate: bool, execute: bool, wait: bool) -> None:
     changing = [step for step in steps if step.changes]
     plan = [f"{one.position}: {ids(one.now)} to {ids(one.target)}, {one.bytes} bytes" for one in changing]
-    plan += operation.totals(steps)
+    plan += operation.totals(steps, throttle)
     if generate:
         run.show(STEPS, changing, _as_json)
         return
@@ -142,11 +148,18 @@ def _reassign(run: Run, steps: list[Step], *, generate: bool, execute: bool, wai
         run.show(STEPS, [], _as_json)
         return
     run.out.say(f"the replicas from before are in {operation.keep(changing)}")
+    if throttle:
+        operation.throttle(run.session, changing, throttle)
     moving, errors = operation.execute(run.session, changing)
     run.errors += errors
     if wait and moving:
         moving, errors = operation.follow(run.session, moving, run.out.say)
         run.errors += errors
+    if throttle:
+        if wait or not moving:
+            operation.unthrottle(run.session, {one.position.topic for one in changing}, run.out.say)
+        else:
+            run.out.say("the throttle stays until `kops partition reassign --verify --file FILE` finds the moves done")
     run.show(STEPS, moving, _as_json)
 
 
@@ -161,6 +174,8 @@ def _as_json(steps: Sequence[Step]) -> Iterator[str]:
 def _verify(run: Run, file: str) -> None:
     found, errors = operation.verify(run.session, operation.as_told(run.session, operation.read(file)))
     run.errors += errors
+    if all(one.state != operation.MOVING for one in found) and not run.context.read_only:
+        operation.unthrottle(run.session, {one.position.topic for one in found}, run.out.say)
     run.show(STEPS, found)
 
 
@@ -172,6 +187,7 @@ def _cancel(run: Run, topic: list[str] | None, file: str | None) -> None:
     plan = [f"{move.name}: adding {ids(move.adding)} and removing {ids(move.removing)} is taken back" for move in moves]
     if run.confirm("cancel reassignments", plan or ["nothing is under way"], ask=bool(moves)):
         run.errors += reassignments.cancel(run.session, moves).values()
+        operation.unthrottle(run.session, {move.topic for move in moves}, run.out.say)
     run.show(MOVES, moves)
 
 

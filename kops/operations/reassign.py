@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from kops.cluster import logdirs, reassignments
+from kops.cluster import logdirs, reassignments, throttles
 from kops.cluster.metadata import Partition, snapshot
 from kops.cluster.offsets import Position
 from kops.errors import BadUsage, Failed, KopsError, NotFound, Unreachable
@@ -22,6 +22,8 @@ from kops.session import Session
 PLANNED, SAME, MOVING, DONE, FAILED = "planned", "stays", "moving", "done", "not as planned"
 _BYTES_PER_SECOND = 100 * 1024 * 1024
 _STEP = 0.5
+_LATEST = 5.0
+"""Seconds after which every broker has heard of what the controller did."""
 
 Say = Callable[[str], None]
 
@@ -146,8 +148,8 @@ def written(replicas: Mapping[Position, Sequence[int]]) -> str:
     return json.dumps({"version": 1, "partitions": entries}, separators=(",", ":"))
 
 
-def totals(steps: Sequence[Step]) -> list[str]:
-    """What the whole costs, in lines."""
+def totals(steps: Sequence[Step], throttle: int | None = None) -> list[str]:
+    """What the whole costs, in lines. ``throttle``: bytes a second into each broker, at most."""
     moved = [step for step in steps if step.adding]
     total = sum(step.bytes for step in moved)
     into: dict[int, int] = {}
@@ -158,8 +160,9 @@ def totals(steps: Sequence[Step]) -> list[str]:
     changed = sum(step.changes for step in steps)
     lines = [f"{changed} of {len(steps)} partitions change, {copies} replicas are copied: {total} bytes"]
     if into:
-        seconds = max(into.values()) / _BYTES_PER_SECOND
-        lines.append(f"about {max(1, round(seconds))} s at 100 MiB/s into each broker; nothing throttles it")
+        seconds = max(1, round(max(into.values()) / min(throttle or _BYTES_PER_SECOND, _BYTES_PER_SECOND)))
+        how = f"throttled to {throttle} bytes/s in and out of" if throttle else "unthrottled, at 100 MiB/s into"
+        lines.append(f"about {seconds} s, {how} each broker")
     return lines
 
 
@@ -179,6 +182,20 @@ def execute(session: Session, steps: Sequence[Step]) -> tuple[list[Step], list[K
     return [replace(step, state=MOVING) for step in changing if step.position not in failed], list(failed.values())
 
 
+def throttle(session: Session, steps: Sequence[Step], rate: int) -> None:
+    """Before the moves begin."""
+    throttles.put(session, {step.position: (step.now, step.adding) for step in steps}, rate)
+
+
+def unthrottle(session: Session, topics: Iterable[str], say: Say) -> None:
+    """After they ended: what throttles these topics is taken away, and from every broker unless others are moved."""
+    brokers = [] if reassignments.under_way(session) else [broker.id for broker in snapshot(session, []).brokers]
+    throttled = throttles.found(session, topics, brokers)
+    throttles.clear(session, throttled)
+    if throttled:
+        say(f"the throttle is taken away from {', '.join(map(str, throttled))}")
+
+
 def follow(session: Session, steps: Sequence[Step], say: Say) -> tuple[list[Step], list[KopsError]]:
     """Wait until all are done, as long as something moves. Raises Unreachable when nothing did for the time-out."""
     from kafka.errors import KafkaError
@@ -196,13 +213,23 @@ def follow(session: Session, steps: Sequence[Step], say: Say) -> tuple[list[Step
             time.sleep(_STEP)
             continue
         if not left:
-            return verify(session, steps)
+            return _settled(session, steps)
         if (len(left), copied) != told:
             told, since = (len(left), copied), time.monotonic()
             say(f"{len(steps) - len(left)} of {len(steps)} partitions moved; {copied} bytes copied of those under way")
         if time.monotonic() - since > session.timeout:
             raise _stalled(session, left)
         time.sleep(_STEP)
+
+
+def _settled(session: Session, steps: Sequence[Step]) -> tuple[list[Step], list[KopsError]]:
+    """The controller is done; the metadata of the broker that is asked may be a moment older."""
+    deadline = time.monotonic() + _LATEST
+    while True:
+        found, errors = verify(session, steps)
+        if not errors or time.monotonic() > deadline:
+            return found, errors
+        time.sleep(_STEP / 5)
 
 
 def _copied(session: Session, left: Sequence[Step]) -> int:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.apache import Apache, Cluster
+from tests.interop.apache import Apache, Cluster, collect_what_clients_left
+from tests.interop.ours import Ours, stopped_after
+from tests.interop.tools import Tools
 
 JARS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kops-interop"
 
@@ -60,3 +62,26 @@ def apache3(kafka39: Apache, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """ZooKeeper and three brokers of Apache Kafka 3.9."""
     with kafka39.cluster(tmp_path_factory.mktemp("apache3"), brokers=3) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def ours3(kafka39: Apache, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """ZooKeeper and three brokers of ours, with the settings of ``apache3``."""
+    with stopped_after(Ours(kafka39, tmp_path_factory.mktemp("ours3"))) as cluster:
+        cluster.start(3)
+        collect_what_clients_left()
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def tools39(kafka39: Apache) -> Iterator[Tools]:
+    """The tools of Apache Kafka 3.9, in one JVM."""
+    with Tools(kafka39) as tools:
+        yield tools
+
+
+@pytest.fixture(scope="session")
+def tools26(kafka26: Apache) -> Iterator[Tools]:
+    """The tools of Apache Kafka 2.6, in one JVM."""
+    with Tools(kafka26) as tools:
+        yield tools

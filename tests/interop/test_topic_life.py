@@ -1,4 +1,4 @@
-"""Settings, emptying, moves and elections by kops on Apache Kafka 3.9, with Apache's own tools as judges."""
+"""Settings, emptying, moves and elections by kops, on brokers of Apache Kafka 3.9 and on ours; Apache's tools judge."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -8,16 +8,26 @@ from typing import Any, TextIO
 import pytest
 
 from kops.cli import main
-from tests.interop.apache import Apache, Cluster, collect_what_clients_left, until
+from tests.interop.apache import Cluster, collect_what_clients_left, until
+from tests.interop.tools import CONFIGS, OFFSETS, REASSIGN, Tools
 
 Kops = Callable[..., str]
 
 
+@pytest.fixture(params=["apache3", "ours3"])
+def brokers(request: pytest.FixtureRequest) -> Cluster:
+    """Three brokers, with ids 1 to 3."""
+    found: Cluster = request.getfixturevalue(request.param)
+    return found
+
+
 @pytest.fixture
-def kops(apache3: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Kops:
+def kops(
+    brokers: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Kops]:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("KOPS_BOOTSTRAP_SERVERS", apache3.bootstrap)
+    monkeypatch.setenv("KOPS_BOOTSTRAP_SERVERS", brokers.bootstrap)
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str, code: int = 0) -> str:
@@ -51,13 +61,13 @@ def items(out: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_settings_are_set_told_and_taken_away(kops: Kops, kafka39: Apache, apache3: Cluster) -> None:
+def test_settings_are_set_told_and_taken_away(kops: Kops, tools39: Tools, brokers: Cluster) -> None:
     kops("topic", "create", "settings", "-p", "1", "-r", "1")
     kops("config", "set", "topic", "settings", "retention.ms=70000", "cleanup.policy=compact,delete")
     ours = kops("config", "--describe", "--entity-type", "topics", "--entity-name", "settings")
-    theirs = kafka39.run(
-        "kafka.admin.ConfigCommand",
-        *("--bootstrap-server", apache3.addresses[0], "--describe", "--entity-type", "topics"),
+    theirs = tools39(
+        CONFIGS,
+        *("--bootstrap-server", brokers.addresses[0], "--describe", "--entity-type", "topics"),
         *("--entity-name", "settings"),
     )
     assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
@@ -74,7 +84,7 @@ def test_settings_are_set_told_and_taken_away(kops: Kops, kafka39: Apache, apach
 
 
 def test_a_topic_is_emptied_and_begins_where_it_ended(
-    kops: Kops, kafka39: Apache, apache3: Cluster, feed: Callable[[bytes], None]
+    kops: Kops, tools39: Tools, brokers: Cluster, feed: Callable[[bytes], None]
 ) -> None:
     kops("topic", "create", "emptied", "-p", "2", "-r", "3")
     feed(b"".join(b"%d\n" % number for number in range(200)))
@@ -84,9 +94,9 @@ def test_a_topic_is_emptied_and_begins_where_it_ended(
     assert (first["earliest"], first["records"]) == (3, 3)
     both = items(kops("topic", "empty", "emptied", "-y", "-o", "json"))
     assert [one["earliest"] for one in both] == [one["latest"] for one in both]
-    told = kafka39.run(
-        "org.apache.kafka.tools.GetOffsetShell",
-        *("--bootstrap-server", apache3.addresses[0], "--topic", "emptied", "--time", "earliest"),
+    told = tools39(
+        OFFSETS,
+        *("--bootstrap-server", brokers.addresses[0], "--topic", "emptied", "--time", "earliest"),
     )
     assert [int(line.rpartition(":")[2]) for line in told.split()] == [one["latest"] for one in both]
     kops("topic", "config", "emptied", "cleanup.policy=compact")
@@ -95,11 +105,11 @@ def test_a_topic_is_emptied_and_begins_where_it_ended(
     kops("topic", "empty", "emptied", "-y", code=4)
 
 
-def test_directories_and_replicas_are_listed(kops: Kops, apache3: Cluster) -> None:
+def test_directories_and_replicas_are_listed(kops: Kops, brokers: Cluster) -> None:
     kops("topic", "create", "placed", "-p", "1", "-r", "3")
     folders = items(kops("logdir", "list", "-o", "json"))
     assert [(one["broker"], one["logDir"], one["error"]) for one in folders] == [
-        (broker, f"{apache3.folder}/broker-{broker}", None) for broker in (1, 2, 3)
+        (broker, f"{brokers.folder}/broker-{broker}", None) for broker in (1, 2, 3)
     ]
     rows = items(kops("logdir", "list", "--topic", "placed", "-o", "json"))
     assert sorted(one["broker"] for one in rows) == [1, 2, 3]
@@ -124,7 +134,7 @@ def test_partitions_with_few_in_sync_are_picked_out(kops: Kops) -> None:
 
 
 def test_partitions_are_moved_elected_and_diagnosed(
-    kops: Kops, kafka39: Apache, apache3: Cluster, feed: Callable[[bytes], None], tmp_path: Path
+    kops: Kops, tools39: Tools, brokers: Cluster, feed: Callable[[bytes], None], tmp_path: Path
 ) -> None:
     kops("topic", "create", "moved", "--replica-assignment", "1,1,1,1,1,1")
     feed(b"".join(b"%d\n" % number for number in range(500)))
@@ -136,10 +146,10 @@ def test_partitions_are_moved_elected_and_diagnosed(
     grown = items(kops("partition", "reassign", "moved", "-r", "3", "-y", "-o", "json"))
     assert {len(one["to"]) for one in grown} == {3}
     kept = sorted((tmp_path / "state" / "kops" / "reassignments").iterdir())
-    verdict = kafka39.run(
-        "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
-        *("--bootstrap-server", apache3.addresses[0], "--verify", "--reassignment-json-file", str(kept[-1])),
-        check=False,
+    verdict = tools39(
+        REASSIGN,
+        *("--bootstrap-server", brokers.addresses[0], "--verify", "--reassignment-json-file", str(kept[-1])),
+        code=None,
     )
     assert "moved-0" in verdict
     back = items(kops("partition", "reassign", "--reassignment-json-file", str(kept[-1]), "-y", "-o", "json"))
@@ -155,8 +165,41 @@ def test_partitions_are_moved_elected_and_diagnosed(
     assert items(kops("partition", "elect", "led", "-o", "json")) == []
 
 
-def test_the_doctor_finds_what_is_wrong_and_the_files_are_sound(kops: Kops, apache3: Cluster) -> None:
-    way = ("--zookeeper", apache3.zookeeper, "-b", apache3.bootstrap, "-o", "json")
+def test_a_throttled_move_is_listed_and_taken_back_with_its_throttle(
+    kops: Kops, tools39: Tools, brokers: Cluster, feed: Callable[[bytes], None], tmp_path: Path
+) -> None:
+    kops("topic", "create", "slow", "--replica-assignment", "1")
+    feed(b"".join(b"%01000d\n" % number for number in range(3000)))
+    kops("produce", "slow")
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"version":1,"partitions":[{"topic":"slow","partition":0,"replicas":[2]}]}')
+    way = ("--file", str(plan), "-o", "json")
+
+    def told(kind: str, name: str) -> str:
+        words = ("--describe", "--entity-type", kind, "--entity-name", name)
+        return "".join(tools39(CONFIGS, "--bootstrap-server", brokers.addresses[0], *words).splitlines(True)[1:])
+
+    kops("partition", "reassign", *way, "--throttle", "0", "-y", code=2)
+    (moving,) = items(kops("partition", "reassign", *way, "--throttle", "100000", "--no-wait", "-y"))
+    assert (moving["state"], moving["adding"], moving["removing"]) == ("moving", [2], [1])
+    assert moving["bytes"] > 3_000_000
+    (listed,) = items(kops("partition", "reassign", "--list", "-o", "json"))
+    assert (listed["topic"], listed["adding"], listed["removing"]) == ("slow", [2], [1])
+    (verified,) = items(kops("partition", "reassign", "--verify", *way))
+    assert verified["state"] == "moving"
+    assert "leader.replication.throttled.replicas=0:1 " in told("topics", "slow")
+    assert "follower.replication.throttled.replicas=0:2 " in told("topics", "slow")
+    assert "follower.replication.throttled.rate=100000 " in told("brokers", "2")
+    (back,) = items(kops("partition", "reassign", "slow", "--cancel", "-y", "-o", "json"))
+    assert back["topic"] == "slow"
+    assert items(kops("partition", "reassign", "--list", "-o", "json")) == []
+    assert (told("topics", "slow"), told("brokers", "1"), told("brokers", "2")) == ("", "", "")
+    kops("partition", "reassign", "--verify", *way, code=1)
+    assert len(kops("consume", "slow", "--from-beginning", "--exit").split()) == 3000
+
+
+def test_the_doctor_finds_what_is_wrong_and_the_files_are_sound(kops: Kops, brokers: Cluster) -> None:
+    way = ("--zookeeper", brokers.zookeeper, "-b", brokers.bootstrap, "-o", "json")
     kops("topic", "delete", "few", "-y")
     assert [one for one in items(kops("doctor", *way)) if one["level"] == "problem"] == []
     kops("zookeeper", "create", "/config/topics/forgotten", '{"version":1,"config":{}}', *way[:2])
@@ -164,4 +207,4 @@ def test_the_doctor_finds_what_is_wrong_and_the_files_are_sound(kops: Kops, apac
     assert (found["subject"], found["mend"]) == ("forgotten", "kops topic purge forgotten")
     kops("topic", "purge", "forgotten", "-y", "--watch", "0", *way[:4])
     kops("doctor", *way)
-    kops("log", "verify", f"{apache3.folder}/broker-1")
+    kops("log", "verify", f"{brokers.folder}/broker-1")
