@@ -8,7 +8,9 @@ first and ends the ZooKeeper session last, so that nobody elects this broker aga
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -52,6 +54,11 @@ from broker.zk.client import ZooKeeperClient
 from broker.zk.operations import Create, CreateMode, SessionExpired, ZkError
 
 log = logging.getLogger("kafka.server.KafkaServer")
+
+_TO_BIND = {
+    errno.EADDRINUSE: "Stop what uses that port (another broker, perhaps), or choose another one in listeners.",
+    errno.EACCES: "This user may not listen there: choose a port from 1024 on in listeners.",
+}
 
 SESSION_FILE = "zookeeper.session"
 REGISTER_AGAIN_SECONDS = 1.0
@@ -249,10 +256,10 @@ class KafkaServer:
             await self.sockets.bind()
         except OSError as error:
             listeners = ", ".join(str(endpoint) for endpoint in self.config.endpoints())
-            raise StartupFailed(
-                f"Socket server failed to bind to {listeners}: {error.strerror or error}",
-                "Stop what uses that port (another broker, perhaps), or choose another one in listeners.",
-            ) from error
+            number = error.errno or 0  # asyncio's own words repeat the address; a resolver's numbers are not errno's
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+            todo = _TO_BIND.get(number, "Name an address and port of this machine in listeners.")
+            raise StartupFailed(f"Socket server failed to bind to {listeners}: {reason}", todo) from error
 
     async def _register(self) -> None:
         """Step 6: an ephemeral node, whose czxid is the broker epoch; then stand for election."""

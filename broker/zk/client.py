@@ -168,7 +168,8 @@ class ZooKeeperClient:
 
     def _give_up_start(self) -> None:
         if self._attached is not None and not self._attached.done():
-            message = f"no answer within {self._connection_timeout:g} s"
+            trouble = f" ({self._transport.trouble})" if self._transport.trouble else ""
+            message = f"no answer within {self._connection_timeout:g} s{trouble}"
             self._attached.set_exception(ConnectionLost(ZkCode.CONNECTION_LOSS, message=message))
 
     async def close(self) -> None:

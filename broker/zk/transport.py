@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
@@ -57,6 +58,8 @@ class Transport:
         self._hosts = list(hosts)
         host.dice.random.shuffle(self._hosts)
         self._next = 0
+        self.trouble = ""
+        """What came of the last attempt that did not end well, for people."""
         self.on_dialed, self.on_frame, self.on_lost = on_dialed, on_frame, on_lost
         self._link: _Link | None = None
         self._dialing: asyncio.Task[None] | None = None
@@ -64,7 +67,7 @@ class Transport:
     def dial(self, pause: float) -> None:
         address = self._hosts[self._next % len(self._hosts)]
         self._next += 1
-        self._link = _Link(self)
+        self._link = _Link(self, address)
         self._dialing = asyncio.get_running_loop().create_task(self._dial(self._link, address, pause))
 
     async def _dial(self, link: _Link, address: tuple[str, int], pause: float) -> None:
@@ -74,12 +77,16 @@ class Transport:
             await self._host.net.dial(*address, lambda: link)
         except OSError as error:
             if link is self._link:
-                log.debug("zookeeper at %s:%d: %s", *address, error)
                 self._link = None
+                known = (
+                    error.errno or 0
+                ) > 0  # asyncio's own words repeat the address; a resolver's numbers are not errno
+                self._note(address, os.strerror(error.errno or 0).lower() if known else error.strerror or str(error))
                 self.on_dialed(False)
 
     def connected(self, link: _Link) -> None:
         if link is self._link:
+            self._note(link.address, "it accepted the connection and said nothing: is that a ZooKeeper?")
             self.on_dialed(True)
         else:
             link.abort()
@@ -90,7 +97,12 @@ class Transport:
     def lost(self, link: _Link, why: str) -> None:
         if link is self._link:
             self._link = None
+            self._note(link.address, why)
             self.on_lost(why)
+
+    def _note(self, address: tuple[str, int], why: str) -> None:
+        self.trouble = f"{address[0]}:{address[1]}: {why}"
+        log.debug("zookeeper at %s", self.trouble)
 
     def send(self, data: bytes) -> None:
         if self._link is not None:
@@ -108,7 +120,8 @@ class Transport:
 class _Link(asyncio.Protocol):
     """Cuts the byte stream into frames."""
 
-    def __init__(self, owner: Transport) -> None:
+    def __init__(self, owner: Transport, address: tuple[str, int]) -> None:
+        self.address = address
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()

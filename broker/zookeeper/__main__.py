@@ -116,6 +116,8 @@ def _raise_descriptor_limit() -> None:
 def _explain(error: OSError, config: ZooKeeperConfig) -> str:
     if error.errno == errno.EADDRINUSE:
         return f"port {config.client_port} is in use; stop who uses it, or set another clientPort"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{config.client_host} is no address of this machine; correct clientPortAddress, or leave it out"
     where = error.filename or config.data_dir
     return f"{where}: {error.strerror or error}; make the directory usable, or set another dataDir"
 

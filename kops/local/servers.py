@@ -38,7 +38,11 @@ def zookeeper_of(
 def _described(server: Server, engine: str, kafka_home: str | None) -> Server:
     """What was remembered of the same file stays: its log, its cluster, its process if it still runs."""
     before = next((one for one in state.servers() if one.key == server.key), None)
-    log = before.log if before else str(state.state_dir() / "logs" / f"{server.key}-{Path(server.file).stem}.log")
+    log = (
+        before.log
+        if before and before.log
+        else str(state.state_dir() / "logs" / f"{server.key}-{Path(server.file).stem}.log")
+    )
     home = kafka_home or (before.kafka_home if before and engine == before.engine else None)
     return replace(
         server,
@@ -56,12 +60,16 @@ def start(server: Server, timeout: float) -> Server:
 
     Raises Refused when it runs already, Failed with the last lines of its log when it ends or is not there in time.
     """
-    if processes.state(server) != STOPPED:
-        raise Refused(f"{server.name} is running already (pid {server.pid})", "`kops status` shows it.")
+    _refuse_if_running(server)
     pid, started = processes.spawn(server)
     begun = replace(server, pid=pid, started=started)
     state.remember(begun)
     return wait_ready(begun, timeout)
+
+
+def _refuse_if_running(server: Server) -> None:
+    if processes.state(server) != STOPPED:
+        raise Refused(f"{server.name} is running already (pid {server.pid})", "`kops status` shows it.")
 
 
 def wait_ready(server: Server, timeout: float) -> Server:
@@ -111,9 +119,13 @@ def _last_words(server: Server) -> str:
 
 
 def run_here(server: Server) -> None:
-    """Become the server: this process is replaced by it, so that ctrl-c and its exit code are its own."""
+    """Become the server: this process is replaced by it, so that ctrl-c and its exit code are its own.
+
+    Raises Refused when it runs already.
+    """
     import psutil
 
+    _refuse_if_running(server)
     words = processes.command_line(server)
     state.remember(replace(server, pid=os.getpid(), started=float(psutil.Process().create_time()), log=""))
     sys.stdout.flush()

@@ -111,7 +111,16 @@ async def test_a_zookeeper_that_is_not_there_is_named(tmp_path: Path) -> None:
         "zookeeper.connect": f"127.0.0.1:{port}",
         "zookeeper.connection.timeout.ms": "500",
     }
-    await refused(Process("lonely", "broker", settings, tmp_path), f"127.0.0.1:{port}", "Start ZooKeeper, or correct")
+    why = rf"no answer within 0.5 s \(127.0.0.1:{port}: connection refused\)"
+    await refused(Process("lonely", "broker", settings, tmp_path), why, "Start ZooKeeper, or correct")
+
+
+async def test_an_address_of_another_machine_is_named(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, brokers=1) as cluster:
+        settings = {**cluster.nodes[0].process.settings, "log.dirs": str(tmp_path / "other"), "broker.id": "1"}
+        settings["listeners"] = "PLAINTEXT://192.0.2.1:9092"  # an address for examples in documents
+        what = r"bind to PLAINTEXT://192\.0\.2\.1:9092: .*ssign requested address"
+        await refused(Process("second", "broker", settings, tmp_path), what, "address and port of this machine")
 
 
 async def test_directories_that_cannot_be_made_are_named(tmp_path: Path) -> None:

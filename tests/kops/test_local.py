@@ -98,6 +98,9 @@ def test_servers_are_started_one_by_one_by_their_files(kops: Kops, home: Path) -
     assert said.code == 0, said.err
     (broker,) = items(said)
     assert any(word.endswith("config/server.properties") for word in psutil.Process(broker["pid"]).cmdline())
+    for again in (["--daemon"], []):  # in the foreground, too: it would be taken for the one that runs
+        said = kops("broker", "start", "config/server.properties", *again, *words)
+        assert (said.code, f"running already (pid {broker['pid']})" in said.err) == (4, True)
     listed = kops("zookeeper", "shell", f"127.0.0.1:{keeper}", "ls", "/brokers/ids")
     assert listed.out == "[0]\n"
     assert kops("broker", "stop", "--all").out == f"stopped broker 0 (pid {broker['pid']})\n"
