@@ -328,7 +328,9 @@ def _recover_segment(
     segment.holes = holes
     segment.rebuild_indexes(log.config.index_interval_bytes)
     log.log_end_offset = max(expected, log.log_end_offset) if good else max(log.log_end_offset, segment.base)
-    return bool(cut) and not run.overlaps
+    # a power loss took the end of a segment that was not synced, and left the next one: what is missing is missing
+    ends_short = until is not None and protected <= expected < until and not log.config.compact
+    return (bool(cut) and not run.overlaps) or ends_short
 
 
 class _Run:

@@ -77,7 +77,7 @@ class Story:
             self.history[number].add((info.first_offset, bytes(sent)))
             self.sequences[number] += info.records
             self.acknowledged[number] = log.log_end_offset
-            log.high_watermark = log.log_end_offset
+            log.high_watermark = max(log.high_watermark, self.flushed[number])  # below it nothing is ever given up
         elif what < 0.93:
             end = log.log_end_offset
             await log.flush()
