@@ -65,9 +65,9 @@ def delete_groups(session: Session, names: list[str]) -> Prepared:
     chosen = removal.plan(session, groups.select(session, list(names)))
 
     def do(session: Session) -> str:
-        entry, gone, errors = removal.carry_out(session, chosen)
+        _, gone, errors = removal.carry_out(session, chosen)
         _raise_first(errors)
-        return f"deleted {', '.join(one.id for one in gone)}; `kops undo {entry.id}` brings the offsets back"
+        return f"deleted {', '.join(one.id for one in gone)}; `kops undo` brings the offsets back"
 
     plan = Plan(
         question=f"delete {_counted(names, 'group')}?",
@@ -91,8 +91,8 @@ def reset_offsets(session: Session, wish: Reset) -> Prepared:
     def do(session: Session) -> str:
         entry, errors = reset.carry_out(session, what, changes)
         _raise_first(errors)
-        undo = f"`kops undo {entry.id}` takes it back" if entry else "nothing had to be moved"
-        return f"{what}: read back as planned; {undo}"
+        undo = "`kops undo` takes it back" if entry else "nothing had to be moved"
+        return f"{what}: as planned; {undo}"
 
     scope = _each("--topic", wish.scope)
     plan = Plan(

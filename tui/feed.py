@@ -34,6 +34,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 TIMEOUT = 3.0
 LONGEST_WAIT = 10.0
+TAIL = 20
+"""Records of each partition that are shown at once when a topic is followed."""
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 MEASURED = 2000
 """Partitions whose replicas are measured at each look."""
@@ -174,10 +176,10 @@ class Feed:
         return Session(self.context, 30.0, client_id="kops-tui")
 
     async def tail(self, topic: str, *, from_start: bool = False) -> AsyncIterator[list[Record]]:
-        """Records of a topic as they arrive, from now on or from the beginning. Raises KopsError."""
+        """Records of a topic as they arrive, from the last ``TAIL`` on or from the beginning. Raises KopsError."""
         from kops.cluster.records import EARLIEST, LATEST, ConsumeOptions, consume
 
-        options = ConsumeOptions(start=EARLIEST if from_start else LATEST)
+        options = ConsumeOptions(start=EARLIEST if from_start else LATEST, last=TAIL)
         with self.session() as session:
             try:
                 async for batch in consume(session, topic, options):

@@ -180,7 +180,7 @@ def condensed(events: Iterable[Event]) -> list[Event]:
         else:
             joined[1].add(event.subject)
     return [
-        event if len(subjects) == 1 else replace(event, text=f"{event.text}   and {len(subjects) - 1} more partitions")
+        event if len(subjects) == 1 else replace(event, subject=f"{event.subject} and {len(subjects) - 1} more")
         for event, subjects in found
     ]
 

@@ -65,6 +65,7 @@ def rows(
 
     ``folded``: whether a topic, of which so many partitions would be shown, is to take one row.
     """
+    internal = {topic.name for topic in view.topics if topic.internal}
     shown: dict[str, list[tuple[str, Partition]]] = {}
     for name, partition in view.partitions.items():
         state = state_of(partition, gauges)
@@ -75,13 +76,19 @@ def rows(
     for topic, parts in shown.items():
         if len(parts) > 1 and folded(topic, len(parts)):
             worst = min((state for state, _ in parts), key=SEVERITY.__getitem__)
-            found.append((SEVERITY[worst], natural(topic), _summary(view, gauges, trends, topic, parts, worst)))
+            order = (SEVERITY[worst], topic in internal, natural(topic))
+            found.append((*order, _summary(view, gauges, trends, topic, parts, worst)))
             continue
         found += [
-            (SEVERITY[state], natural(one.name), _row(view, gauges, history, trends, now, one, state))
+            (
+                SEVERITY[state],
+                topic in internal,
+                natural(one.name),
+                _row(view, gauges, history, trends, now, one, state),
+            )
             for state, one in parts
         ]
-    return [row for *_, row in sorted(found, key=lambda one: one[:2])]
+    return [row for *_, row in sorted(found, key=lambda one: one[:3])]
 
 
 def _summary(

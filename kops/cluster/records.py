@@ -174,6 +174,8 @@ class ConsumeOptions:
     to_end: bool = False
     committed_only: bool = False
     group: str | None = None
+    last: int | None = None
+    """With ``start`` LATEST: begin so many records before the end of each partition."""
 
 
 async def consume(session: Session, topic: str, options: ConsumeOptions) -> AsyncIterator[list[Record]]:
@@ -229,6 +231,10 @@ async def _start(
             consumer.seek(one, found[one].offset if found.get(one) else later[one])
     elif options.start == EARLIEST:
         await consumer.seek_to_beginning(*assigned)
+    elif options.start == LATEST and options.last:
+        first, end = await consumer.beginning_offsets(assigned), await consumer.end_offsets(assigned)
+        for one in assigned:
+            consumer.seek(one, max(first[one], end[one] - options.last))
     elif options.start == LATEST:
         await consumer.seek_to_end(*assigned)
     else:

@@ -78,12 +78,12 @@ def test_a_process_that_ended_is_away_though_it_is_still_registered() -> None:
 
 
 def test_what_happens_to_many_partitions_at_once_takes_one_line() -> None:
-    lines = [event.text for event in condensed(failed_over().events)]
+    lines = [f"{event.subject}: {event.text}" for event in condensed(failed_over().events)]
     assert lines == [
-        "left the cluster (not registered any more)",
-        "leader epoch 0 → 1   and 1 more partitions",
-        "ISR 1,2,3 → 1,3   and 2 more partitions",
-        "leader 2 → 3 (epoch 3 → 4)",
+        "broker 2: left the cluster (not registered any more)",
+        "orders-0 and 1 more: leader epoch 0 → 1",
+        "orders-0 and 2 more: ISR 1,2,3 → 1,3",
+        "orders-1: leader 2 → 3 (epoch 3 → 4)",
     ]
 
 

@@ -93,7 +93,7 @@ class KopsScreen(Screen[None]):
         """Words of the last action to the left, ``n of m`` of a filter to the right."""
         line = self.query_one("#line", Static)
         text, bad = self.kops.said
-        left = Text(text, "bold red" if bad else "")
+        left = Text(text, "bold red" if bad else "") if text else self._screens()
         grid = self.grid
         if grid is not None and (grid.needle or grid.marked):
             marked = f"   {len(grid.marked)} marked" if grid.marked else ""
@@ -101,6 +101,13 @@ class KopsScreen(Screen[None]):
             left.truncate(max(0, line.size.width - len(right) - 1), overflow="ellipsis", pad=True)
             left.append(" " + right, "bold")
         line.update(left)
+
+    def _screens(self) -> Text:
+        """Where else one can go, while there is nothing to say."""
+        line = Text(style="dim")
+        for number, name in enumerate(self.kops.SCREENS, start=1):
+            line.append(f"{number} {name} ", "bold not dim" if name == self.heading else "")
+        return line
 
     @property
     def grid(self) -> Grid | None:

@@ -44,6 +44,7 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         self.by_topic = False
         self.opened: set[str] = set()
         """Topics that were opened (closed, where all are opened) by hand."""
+        self.internal: set[str] = set()
         self.trends = Trends()
 
     def body(self) -> ComposeResult:
@@ -60,6 +61,7 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
             grid.empty = lambda: f"asking for the partitions {LOADING}"
             return
         self.trends.add(feed.gauges.ends_at, matrix.lag_values(view, feed.gauges))
+        self.internal = {topic.name for topic in view.topics if topic.internal}
         now = feed.wall()
         affected = self.affected if self.affected is not None else len(view.partitions) > MANY
         grid.empty = lambda: "every partition is whole" if view.partitions else "there are no topics yet"
@@ -135,7 +137,8 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         self.repaint()
 
     def _folded(self, topic: str, shown: int) -> bool:
-        return (self.by_topic or shown > FOLDED) != (topic in self.opened)
+        """Kafka's own topics, too: whoever looks at this means the others."""
+        return (self.by_topic or shown > FOLDED or topic in self.internal) != (topic in self.opened)
 
     def action_fold(self) -> None:
         """Every topic in one row, and back."""

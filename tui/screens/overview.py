@@ -37,7 +37,8 @@ class OverviewScreen(KopsScreen):
     def _figures(self, view: View) -> Text:
         rates = self.feed.rates
         rate = rates.rate(list(view.partitions))
-        written = LOADING if self.feed.gauges.ends is None else UNAVAILABLE if rate is None else f"{count(rate)}/s"
+        early = self.feed.gauges.ends is None or not rates.totals
+        written = LOADING if early else UNAVAILABLE if rate is None else f"{count(rate)}/s"
         partial = "" if len(view.partitions) <= len(self.feed.gauges.ends or view.partitions) else " (a part)"
         replicas = sum(len(one.replicas) for one in view.partitions.values())
         lines = [

@@ -59,7 +59,7 @@ class TopicsScreen(Deeds):
         view, grid = self.feed.view, self.query_one(Grid)
         grid.empty = lambda: f"asking for the topics {LOADING}" if view is None else "there are no topics yet"
         if view is not None:
-            grid.show(HEADINGS, [self._row(view, topic) for topic in view.topics])
+            grid.show(HEADINGS, [self._row(view, one) for one in sorted(view.topics, key=lambda one: one.internal)])
 
     def _row(self, view: View, topic: Topic) -> Row:
         gauges, names = self.feed.gauges, [one.name for one in topic.partitions]

@@ -7,6 +7,7 @@ the screen are ever rendered.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
@@ -209,7 +210,8 @@ class Grid(ScrollView, can_focus=True):
         line = Text(lead, end="")
         for column, heading, cell_width in self.columns():
             cell = row.cells[column] if column < len(row.cells) else ""
-            line.append_text(_fitted(cell, cell_width, heading.right))
+            shown = _with_its_end(cell, cell_width) if column == 0 else cell
+            line.append_text(_fitted(shown, cell_width, heading.right))
             line.append(" ")
         line.truncate(width, pad=True)
         if row.key == self.cursor:
@@ -309,6 +311,16 @@ class Grid(ScrollView, can_focus=True):
             self._go(index)
             if again:
                 self.action_choose()
+
+
+def _with_its_end(cell: str | Text, width: int) -> str | Text:
+    """A name that is too long loses its middle: it is often the end, a partition's number, that tells it apart."""
+    if cell_len(cell if isinstance(cell, str) else cell.plain) <= width or width < 8:
+        return cell
+    kept = 5
+    if isinstance(cell, str):
+        return f"{cell[: width - kept - 1]}…{cell[-kept:]}"
+    return cell[: width - kept - 1] + Text("…") + cell[-kept:]
 
 
 def _fitted(cell: str | Text, width: int, right: bool) -> Text:
