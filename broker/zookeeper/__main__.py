@@ -12,6 +12,9 @@ import resource
 import signal
 import sys
 
+if __name__ == "__main__":  # ctrl-c while the modules below are loaded is no reason for a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from broker.host import Host, real_host
 from broker.zookeeper.config import ConfigError, ZooKeeperConfig
 from broker.zookeeper.recovery import DataDamaged, repair

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -139,7 +140,7 @@ async def _records(
     while True:
         if prompt:
             print(">", end="", file=sys.stderr, flush=True)
-        chunk = await asyncio.to_thread(os.read, descriptor, _CHUNK)
+        chunk = await _read(descriptor)
         *lines, rest = (rest + chunk).split(b"\n") if chunk else ([rest, b""] if rest else [b""])
         batch = []
         for line in lines:
@@ -149,6 +150,34 @@ async def _records(
             yield batch
         if not chunk:
             return
+
+
+async def _read(descriptor: int) -> bytes:
+    """What is there next. Asyncio's own threads would be waited for at the end: ctrl-c would need a last line typed."""
+    import threading
+
+    loop = asyncio.get_running_loop()
+    chunk: asyncio.Future[bytes] = loop.create_future()
+
+    def settle(read: bytes, error: OSError | None) -> None:
+        if chunk.done():
+            return
+        if error is None:
+            chunk.set_result(read)
+        else:
+            chunk.set_exception(error)
+
+    def wait() -> None:
+        read, failure = b"", None
+        try:
+            read = os.read(descriptor, _CHUNK)
+        except OSError as error:
+            failure = error
+        with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+            loop.call_soon_threadsafe(settle, read, failure)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return await chunk
 
 
 @command(consume_app, "consume", kind="Record")

@@ -1,12 +1,15 @@
 """Records as lines and as NDJSON: what goes out comes back in, byte for byte."""
 
+import asyncio
 import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kops.cluster.records import Record
+from kops.commands import record
 from kops.errors import BadUsage
 from kops.render.records import LineForm, LineReader, as_json, from_json
 
@@ -62,3 +65,18 @@ def test_a_line_without_its_separator_is_refused_unless_errors_are_ignored() -> 
     with pytest.raises(BadUsage, match="line 3"):
         LineReader(key_separator=b":").record(b"nokey", 3)
     assert LineReader(key_separator=b":", ignore_error=True).record(b"nokey", 3) == Record(None, b"nokey")
+
+
+def test_waiting_for_a_typed_line_can_be_given_up() -> None:
+    """Ctrl-c is enough; asyncio would wait for a thread of its own until somebody types another line."""
+    readable, writable = os.pipe()
+
+    async def give_up() -> None:
+        async with asyncio.timeout(0.05):
+            await record._read(readable)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(give_up())
+    os.write(writable, b"one more\n")
+    os.close(writable)
+    assert asyncio.run(record._read(readable)) in (b"", b"one more\n")
