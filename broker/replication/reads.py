@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from broker.replication.hosted import HostedPartition
     from broker.storage.log import Log
 
+SHARED: Final = 2 << 20
+"""Bytes of the last read that are kept for the next reader: one read of the whole broker, not of each partition."""
 _NOTHING: Final = b""
 _UNKNOWN: Final = -1
 
@@ -60,6 +62,8 @@ class Reads:
         self._resolve = resolve
         self._perform = perform
         self._throttles = throttles
+        self._asked: tuple[object, ...] = ()
+        self._answer: Buffer = _NOTHING
 
     def fetch(self, session: FetchSession, full: bool, limits: FetchLimits) -> list[PartitionRead] | ParkedFetch:
         """Read, or park when there is too little and the client would wait (facts D.5).
@@ -110,7 +114,7 @@ class Reads:
             if throttled and self._is_held_back(hosted, reader):
                 upper = start
             if reader.offset < upper and (remaining > 0 or min_one):
-                records = log.read(reader.offset, min(reader.max_bytes, max(remaining, 0)), upper, min_one).records
+                records = self._bytes(log, reader.offset, min(reader.max_bytes, max(remaining, 0)), upper, min_one)
                 if throttled:
                     self._count(log, records)
             elif not start <= reader.offset <= before:
@@ -123,6 +127,16 @@ class Reads:
             code = int(ErrorCode.KAFKA_STORAGE_ERROR)
             return PartitionRead(reader, code, _UNKNOWN, _UNKNOWN, _UNKNOWN, _NOTHING)
         return PartitionRead(reader, 0, high_watermark, stable, start, records, None, aborted)
+
+    def _bytes(self, log: Log, offset: int, most: int, upper: int, min_one: bool) -> Buffer:
+        """One read and check for all who ask the same one after the other: followers, and readers at the end."""
+        asked = (log, log.rewinds, log.log_start_offset, log.dir.is_offline, offset, most, upper, min_one)
+        if asked == self._asked:
+            return self._answer
+        records = log.read(offset, most, upper, min_one).records
+        if len(records) <= SHARED:
+            self._asked, self._answer = asked, records
+        return records
 
     def _is_held_back(self, hosted: HostedPartition, reader: Reader) -> bool:
         """A follower outside of the ISR gets no records beyond leader.replication.throttled.rate (KIP-73)."""

@@ -10,6 +10,7 @@ import pytest
 
 from broker.cluster.peers import PeerUnreachable
 from broker.config import LogConfig
+from broker.storage.log import Log
 from broker.wire.errors import ErrorCode
 from broker.wire.keys import ApiKey
 from broker.wire.messages.delete_records import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
@@ -148,6 +149,35 @@ async def test_a_batch_larger_than_every_limit_is_sent_whole(make_cluster: Make)
     records = response.responses[0].partitions[0].records
     assert records is not None
     assert len(records) > 100_000
+
+
+async def test_readers_who_ask_the_same_share_one_read_until_something_has_changed(
+    make_cluster: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = await lone_leader(make_cluster)
+    await cluster.produce(1, "a", "b")
+    log, read, reads = cluster.brokers[1].hosted.log, Log.read, 0
+
+    def counted(self: Log, *asked: Any) -> Any:
+        nonlocal reads
+        reads += 1
+        return read(self, *asked)
+
+    monkeypatch.setattr(Log, "read", counted)
+
+    async def fetched() -> tuple[int, list[str]]:
+        response: FetchResponse = await send(cluster, ApiKey.FETCH, 12, session_fetch(0, -1, 0))
+        (data,) = response.responses[0].partitions
+        found = read_all(bytes(data.records or b""))
+        return data.error_code, [(record.value or b"").decode() for record in found]
+
+    assert [await fetched() for _ in range(3)] == [(0, ["a", "b"])] * 3
+    assert reads == 1
+    await cluster.produce(1, "c")
+    assert await fetched() == (0, ["a", "b", "c"])
+    assert reads == 2
+    log.increment_log_start_offset(2)
+    assert await fetched() == (ErrorCode.OFFSET_OUT_OF_RANGE, [])
 
 
 async def test_fetch_max_bytes_bounds_what_a_consumer_may_ask_for_at_once(make_cluster: Make) -> None:
