@@ -6,13 +6,18 @@ Here are arguments, logging, signals and the event loop; everything else is in `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from typing import Any
+
+if __name__ == "__main__":  # ctrl-c while the modules below are loaded is no reason for a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from broker.broker import KafkaServer, StartupFailed
 from broker.config import BROKER_KEY, ConfigError, KafkaConfig
@@ -75,7 +80,11 @@ def _load(host: Host, path: str, overrides: dict[str, str]) -> KafkaConfig | Non
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:
-    """uvloop where it installs, asyncio elsewhere."""
+    """uvloop where it installs, asyncio elsewhere; with as many descriptors as the system allows, as a JVM does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         import uvloop
     except ImportError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable
 from typing import Protocol
@@ -29,6 +30,10 @@ class Net(Protocol):
         self, host: str, port: int, factory: Callable[[], asyncio.BaseProtocol]
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Connect. Raises OSError (ConnectionRefusedError when every address of ``host`` says that nobody listens)."""
+        ...
+
+    def descriptors(self) -> int:
+        """How many descriptors, of files and connections, this process may hold."""
         ...
 
     def hostname(self) -> str:
@@ -81,6 +86,9 @@ class RealNet:
             except OSError as error:
                 failures.append(error)
         raise next((it for it in failures if not isinstance(it, ConnectionRefusedError)), failures[0])
+
+    def descriptors(self) -> int:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     def hostname(self) -> str:
         name = socket.getfqdn()

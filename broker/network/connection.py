@@ -9,7 +9,6 @@ left in the socket, but for the first read.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
@@ -18,8 +17,6 @@ from broker.api.context import Later
 from broker.network.dispatch import NOTHING, Buffer, Dispatcher, Pending, Reply
 from broker.network.memory import Bounds, RequestMemory
 from broker.wire.frame import FrameBuffer, FrameRefused
-
-log = logging.getLogger(__name__)
 
 MOST_UNSENT: Final = 512 * 1024
 JOINED: Final = 16 * 1024
@@ -33,6 +30,10 @@ class Owner(Protocol):
         ...
 
     def closed(self, connection: Connection) -> None: ...
+
+    def told(self, connection: Connection, reason: str) -> None:
+        """It is being closed by us."""
+        ...
 
 
 class Place:
@@ -263,7 +264,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._closing or self._transport is None:
             return
         if reason is not None:
-            log.info("%s closed: %s", self.name, reason)
+            self._owner.told(self, reason)
         self._closing = True
         self._transport.close()
 

@@ -140,7 +140,12 @@ class Dispatcher:
             code, message, closes = error.code, error.message, None
         else:
             log.error(
-                "%s %s from client %r failed: %r", ctx.connection.name, name, ctx.client_id, request, exc_info=error
+                "%s %s from client %r failed: %.1000r",
+                ctx.connection.name,
+                name,
+                ctx.client_id,
+                request,
+                exc_info=error,
             )
             code, message, closes = ErrorCode.UNKNOWN_SERVER_ERROR, None, f"{name} failed"
         if ctx.api_key == ApiKey.PRODUCE and request.acks == 0:

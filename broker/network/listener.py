@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from broker.network.complaints import Complaints
 from broker.network.connection import Connection
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ from broker.network.memory import MOST_WAITING, Bounds, RequestMemory
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 10.0
+OPEN_SEGMENTS: Final = 4096
+"""Segments that ``storage`` may hold open, at most half of what the system allows."""
+OTHER_DESCRIPTORS: Final = 64
 
 
 @dataclass(slots=True)
@@ -33,8 +37,10 @@ class Limits:
 
     config: KafkaConfig
 
-    def refusal(self, client_host: str, total: int, from_host: int) -> str | None:
-        """Why a connection cannot stay, given how many there are with it."""
+    def refusal(self, client_host: str, total: int, from_host: int, possible: int) -> str | None:
+        """Why a connection cannot stay, given how many there are with it, and how many the system allows."""
+        if total > possible:
+            return f"the limit of open files leaves room for {possible} connections"
         if total > self.config.max_connections:
             return f"max.connections={self.config.max_connections} is reached"
         overrides = parse_overrides(self.config.max_connections_per_ip_overrides)
@@ -61,6 +67,7 @@ class SocketServer:
         self._numbers = itertools.count()
         self._serving = False
         self._closed = False
+        self._complaints = Complaints()
         self._sweeper: Timer | None = None
 
     @property
@@ -105,10 +112,19 @@ class SocketServer:
         self._by_host[host] = self._by_host.get(host, 0) + 1
         if self._closed:
             return "the broker stops"
-        refusal = self._limits.refusal(host, len(self._connections), self._by_host[host])
+        refusal = self._limits.refusal(host, len(self._connections), self._by_host[host], self._most)
         if refusal is None and self._serving:
             connection.open()
         return refusal
+
+    @property
+    def _most(self) -> int:
+        """Connections for which there are descriptors: files need some, and a log dir without them would fail."""
+        descriptors = self._host.net.descriptors()
+        return descriptors - min(OPEN_SEGMENTS, descriptors // 2) - OTHER_DESCRIPTORS
+
+    def told(self, connection: Connection, reason: str) -> None:
+        self._complaints.closed(connection.name, reason)
 
     def closed(self, connection: Connection) -> None:
         if connection not in self._connections:
@@ -124,6 +140,7 @@ class SocketServer:
 
     def _sweep(self) -> None:
         """Close what was idle for ``connections.max.idle.ms``; give back the buffers of what is quiet."""
+        self._complaints.sweep()
         now = self._host.clock.monotonic()
         idle = self._config.connections_max_idle_ms / 1000
         for connection in self.connections:

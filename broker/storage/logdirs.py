@@ -57,7 +57,7 @@ class LogDirs:
         self.housekeeping = Housekeeping(self, host, config)
         self.cleaner = Cleaner(self, host, config)
         self.futures = Futures(self, host)
-        self._open_files = OpenFiles(OPEN_SEGMENTS)
+        self._open_files = OpenFiles(min(OPEN_SEGMENTS, host.net.descriptors() // 2))
         self._dirs = {path: self._log_dir(path) for path in config.log_dirs}
         self._metas: dict[str, MetaProperties] = {}
         self._locks: dict[str, Lock] = {}

@@ -129,6 +129,9 @@ class SimNet:
         self.network, self.process = network, process
         process.on_death.append(lambda: network.forget(process))
 
+    def descriptors(self) -> int:
+        return 1 << 16
+
     def hostname(self) -> str:
         return "localhost"
 
@@ -283,6 +286,7 @@ class SimTransport(asyncio.Transport):
             self.outgoing.append(chunks[-1][at:])
             chunks[-1] = chunks[-1][:at]
         for chunk in chunks:
+            self.network.world.fold(chunk)
             self.unsent -= len(chunk)
             self.peer.arrived.append(chunk)
         if self.blocked and self.unsent < WINDOW // 4 and self.protocol is not None and not self.process.dead:

@@ -40,4 +40,8 @@ SOAKS: dict[str, Soak] = {
         "brokers go up and down while the dashboard runs in a terminal: it answers, and its memory stays flat",
         "tests.soak.dashboard:soak",
     ),
+    "hostile": Soak(
+        "frames and batches that lie, floods and slow readers: an honest client notices nothing",
+        "tests.soak.hostile:soak",
+    ),
 }
