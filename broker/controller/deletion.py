@@ -51,7 +51,11 @@ def accept_marks(turn: Turn, marked: Sequence[str]) -> Transition[list[str]]:
     refused = [topic for topic in marked if topic not in turn.context.assignments]
     if not turn.config.delete_topic_enable:
         for topic in existing:
-            log.warning("topic %s is not deleted, its mark is removed: delete.topic.enable=false", topic)
+            log.warning(
+                "topic %s is marked for deletion. Note: This will have no impact if delete.topic.enable is not set to "
+                "true: the mark is removed, nothing is deleted",
+                topic,
+            )
         existing, refused = [], list(marked)
     yield from delete_nodes(turn, [znodes.delete_topic(topic) for topic in refused])
     return existing
