@@ -198,6 +198,9 @@ def _named(word: str, known: Sequence[Server], ours: Sequence[Server], kind: str
         names = [str(one.id) if kind == BROKER else one.file for one in known]
         raise not_found(kind, word, names, f"On this machine: {', '.join(names) or 'none'}.")
     if len(found) > 1:
+        if by_file:
+            ids = ", ".join(str(one.id) for one in found) if kind == BROKER else ", ".join(one.address for one in found)
+            raise Refused(f"several {kind}s were started with {word}", f"Of these: {ids}. Say which by its id.")
         files = ", ".join(one.file for one in found)
         raise Refused(f"{kind} {word} is not the only one of that id here", f"Say which by its file: {files}.")
     return found[0]

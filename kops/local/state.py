@@ -9,6 +9,7 @@ from pathlib import Path
 
 BROKER, ZOOKEEPER = "broker", "zookeeper"
 BUNDLED, APACHE = "bundled", "apache"
+_IDENTITY = ("broker.id", "log.dirs", "log.dir", "dataDir")
 
 
 def state_dir() -> Path:
@@ -41,7 +42,10 @@ class Server:
 
     @property
     def key(self) -> str:
-        return f"{self.kind}-{hashlib.sha256(self.file.encode()).hexdigest()[:12]}"
+        """One file may start several servers, told apart by what overrides say of id and directories."""
+        apart = sorted(each for each in self.overrides if each.partition("=")[0].strip() in _IDENTITY)
+        named = "\0".join([self.file, *apart])
+        return f"{self.kind}-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
 
 
 def remember(server: Server) -> None:
