@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kops.errors import BadUsage, NotFound
+from kops.local import internal_records
 
 LOG, INDEX, TIMEINDEX, TXNINDEX, SNAPSHOT, EPOCHS, CHECKPOINT, METADATA = (
     "log",
@@ -201,8 +202,8 @@ def _records(path: str, topic: str, data: bytes, at: int) -> Found:
             if marker is not None:
                 fields |= {"endTxnMarker": "COMMIT" if marker.commit else "ABORT"}
                 fields |= {"coordinatorEpoch": marker.coordinator_epoch}
-            elif topic == "__consumer_offsets":
-                fields |= _group_record(record.key, record.value)
+            elif (words := internal_records.told(topic, record.key, record.value)) is not None:
+                fields |= words
             else:
                 fields |= {"key": _text(record.key), "value": _text(record.value)}
                 fields |= {"headers": {name: _text(value) for name, value in record.headers}} if record.headers else {}
@@ -216,42 +217,6 @@ def _records(path: str, topic: str, data: bytes, at: int) -> Found:
     if count != head.record_count or last > head.last_offset:
         what = f"{count} records up to {last}, its header says {head.record_count} up to {head.last_offset}"
         yield Flaw(path, at, f"offset {head.base_offset}: {what}")
-
-
-def _group_record(key: bytes | None, value: bytes | None) -> dict[str, Any]:
-    """A record of ``__consumer_offsets`` in words: a committed offset, or a group with its members."""
-    from broker.coordinator import group_records
-    from broker.wire.errors import Malformed
-
-    try:
-        about = group_records.read_key(key or b"")
-        if isinstance(about, group_records.OffsetCommitKey):
-            told: dict[str, Any] = {"group": about.group, "topic": about.topic, "partition": about.partition}
-            if value is None:
-                return told | {"tombstone": True}
-            one = group_records.read_offset_value(value)
-            return told | {
-                "committed": one.offset,
-                "leaderEpoch": one.leader_epoch,
-                "metadata": one.metadata,
-                "commitTimestamp": one.commit_timestamp,
-            }
-        if about is None:
-            return {"key": _text(key), "value": _text(value)}
-        if value is None:
-            return {"group": about.group, "tombstone": True}
-        state = group_records.read_group_value(value)
-        members = [f"{member.member_id} ({member.client_id} at {member.client_host})" for member in state.members]
-        return {
-            "group": about.group,
-            "protocolType": state.protocol_type,
-            "generation": state.generation,
-            "protocol": state.protocol,
-            "leader": state.leader,
-            "members": members,
-        }
-    except Malformed:
-        return {"key": _text(key), "value": _text(value)}
 
 
 def _text(data: bytes | None) -> str | None:

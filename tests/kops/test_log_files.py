@@ -101,6 +101,24 @@ def test_records_of_groups_are_decoded(tmp_path: Path) -> None:
     assert told[1]["tombstone"] is True
 
 
+def test_states_of_transactions_are_decoded(tmp_path: Path) -> None:
+    folder = tmp_path / "__transaction_state-7"
+    folder.mkdir()
+    key = struct.pack(">hh5s", 0, 5, b"pay-1")
+    state = struct.pack(">hqhibi", 0, 4000, 2, 60_000, 1, 1) + struct.pack(">h1sii", 1, b"t", 1, 2)
+    state += struct.pack(">qq", 1_700_000_000_000, -1)
+    empty = struct.pack(">hqhibiqq", 0, 4000, 2, 60_000, 0, -1, 5, -1)
+    path = folder / "00000000000000000000.log"
+    batch = [record(0, key, state), record(1, key, empty), record(2, key, None), record(3, b"\0\7", b"?")]
+    path.write_bytes(bytes(build_batch(batch)))
+    told = [one.fields for one in dump(str(path)) if isinstance(one, Entry) and one.kind == "record"]
+    ongoing = {"transactionalId": "pay-1", "producerId": 4000, "producerEpoch": 2, "state": "Ongoing"}
+    assert told[0] | ongoing | {"partitions": ["t-2"], "timeoutMs": 60_000} == told[0]
+    assert (told[1]["state"], told[1]["partitions"]) == ("Empty", [])
+    assert told[2]["tombstone"] is True
+    assert told[3]["value"] == "?"
+
+
 def test_a_flaw_is_what_it_says_whatever_the_bytes(log: Path) -> None:
     whole = log.read_bytes()
     for at in range(len(whole)):
