@@ -39,6 +39,8 @@ from broker.zk.znodes import ReplicaAssignment, TopicZnode
 log = logging.getLogger(__name__)
 
 DEFAULT = -1
+MOST_PARTITIONS = 10_000
+"""Of one topic in one request, as Kafka has it since KRaft; before, two billion of them took all memory."""
 RACES = (ZkCode.NODE_EXISTS, ZkCode.NO_NODE, ZkCode.BAD_VERSION)
 """What a write answers when somebody else was faster since the reads before it."""
 
@@ -237,7 +239,7 @@ class TopicAdmin:
         if total == len(existing):
             raise KafkaError(ErrorCode.INVALID_PARTITIONS, f"Topic already has {len(existing)} partitions.")
         racks = self._racks()
-        if given is not None:
+        if given is not None and total - len(existing) <= MOST_PARTITIONS:
             return _check_added(existing, total, given, set(racks))
         _check_numbers(total - len(existing), len(existing[0]), len(racks))
         return _placed(lambda: placement.extend(racks, existing, total))
@@ -246,6 +248,9 @@ class TopicAdmin:
 def _check_numbers(partitions: int, factor: int, brokers: int) -> None:
     if partitions <= 0:
         raise KafkaError(ErrorCode.INVALID_PARTITIONS, "Number of partitions must be larger than 0.")
+    if partitions > MOST_PARTITIONS:
+        message = f"{partitions} partitions are more than the {MOST_PARTITIONS} that may be created at once."
+        raise KafkaError(ErrorCode.POLICY_VIOLATION, message)
     if factor <= 0:
         raise KafkaError(ErrorCode.INVALID_REPLICATION_FACTOR, "Replication factor must be larger than 0.")
     if factor > brokers:

@@ -27,6 +27,7 @@ CREATE_REFUSALS = [
     ),
     (NewTopic("hid.den_2", 1, 1), 17, "Topic 'hid.den_2' collides with existing topics: hid_den.2"),
     (NewTopic("t", 0, 1), 37, "Number of partitions must be larger than 0."),
+    (NewTopic("t", 2**31 - 1, 1), 44, "2147483647 partitions are more than the 10000 that may be created at once."),
     (NewTopic("t", 1, 0), 38, "Replication factor must be larger than 0."),
     (NewTopic("t", 1, 4), 38, "Replication factor: 4 larger than available brokers: 3."),
     (
@@ -139,6 +140,7 @@ EXTENSION_REFUSALS = [
     ("unknown", 3, None, 3, "The topic 'unknown' does not exist."),
     ("t", 1, None, 37, "Topic currently has 2 partitions, which is higher than the requested 1."),
     ("t", 2, None, 37, "Topic already has 2 partitions."),
+    ("t", 2**31 - 1, None, 44, "2147483645 partitions are more than the 10000 that may be created at once."),
     ("t", 3, [[9, 1]], 39, "Unknown broker(s) in replica assignment: 9."),
     ("t", 4, [[1, 2]], 39, "Increasing the number of partitions by 2 but 1 assignments provided."),
     ("t", 3, [[1, 1]], 39, "Duplicate brokers not allowed in replica assignment: 1, 1 for partition id 2."),
