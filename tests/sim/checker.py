@@ -281,17 +281,22 @@ def _members_skipped(history: History) -> Iterator[Violation]:
 
 
 def _compacted_away(history: History) -> Iterator[Violation]:
-    """Of each key the last acknowledged record is there, or a later one; a deleted key does not come back."""
+    """Of each key the last acknowledged record is there, or a later one; a deleted key does not come back.
+
+    A key may be gone if a deletion of it was sent of which nobody knows: it may have come last.
+    """
     last: dict[bytes, Keyed] = {}
     for write in history.keyed:
         if write.outcome is Outcome.OK and write.offset > last.get(write.key, Keyed(b"", b"")).offset:
             last[write.key] = write
+    perhaps_deleted = {w.key for w in history.keyed if w.value is None and w.outcome is Outcome.UNSURE}
     acknowledged = {w.offset: (w.key, w.value) for w in history.keyed if w.outcome is Outcome.OK}
     sent = {(w.key, w.value) for w in history.keyed if w.outcome is not Outcome.FAILED}
     for replica, held in history.kept.items():
         ends = {key: offset for offset, key, _ in held}
         for key, write in last.items():
-            if ends.get(key, NOWHERE) < write.offset and (write.value is not None or key in ends):
+            may_be_gone = write.value is None or key in perhaps_deleted
+            if ends.get(key, NOWHERE) < write.offset and (key in ends or not may_be_gone):
                 what = f"{key!r}: {write.value!r} at offset {write.offset}; {replica} has {ends.get(key)}"
                 yield Violation(Kind.LOST, what)
         for offset, key, value in held:

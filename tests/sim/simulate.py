@@ -33,6 +33,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", default="0..9", metavar="A..B", help="run seeds A to B (default 0..9)")
     parser.add_argument("--minutes", type=float, default=0, help="stop after so many minutes of real time")
     parser.add_argument("--seed", type=int, help="run this one; with -v print every log line")
+    parser.add_argument("--short", action="store_true", help="fewer faults, in a few simulated seconds")
     parser.add_argument("--shrink", action="store_true", help="with --seed: look for the fewest faults that still fail")
     parser.add_argument("--twice", action="store_true", help="run each seed twice and compare the traces")
     parser.add_argument("--plant", choices=sorted(PLANTS), help="plant this bug in the broker; stop when it is caught")
@@ -50,9 +51,9 @@ def campaign(options: argparse.Namespace) -> int:
     for seed in range(int(first), int(last or first) + 1):
         if time.monotonic() > deadline:
             break
-        verdict = Run(seed).judge()
+        verdict = Run(seed, short=options.short).judge()
         verdicts, simulated, took = verdicts + 1, simulated + verdict.simulated, took + verdict.took
-        if options.twice and not verdict.failed and Run(seed).judge().trace != verdict.trace:
+        if options.twice and not verdict.failed and Run(seed, short=options.short).judge().trace != verdict.trace:
             verdict.errors.append("a second run of this seed had another trace")
         print(line(verdict), flush=True)
         if verdict.failed:
@@ -70,21 +71,21 @@ def campaign(options: argparse.Namespace) -> int:
 
 
 def replay(options: argparse.Namespace) -> int:
-    verdict = Run(options.seed, verbose=options.verbose).judge()
+    verdict = Run(options.seed, verbose=options.verbose, short=options.short).judge()
     print(line(verdict))
     if verdict.failed or options.verbose:
         tell(verdict)
     if verdict.failed and options.shrink:
-        tell(shrink(verdict))
+        tell(shrink(verdict, short=options.short))
     return 1 if verdict.failed else 0
 
 
-def shrink(verdict: Verdict) -> Verdict:
+def shrink(verdict: Verdict, *, short: bool = False) -> Verdict:
     """Leave out one fault after another, as long as it still fails."""
     kept = list(verdict.faults)
     for fault in reversed(verdict.faults):
         fewer: list[Fault] = [each for each in kept if each is not fault]
-        attempt = Run(verdict.seed, faults=fewer).judge()
+        attempt = Run(verdict.seed, faults=fewer, short=short).judge()
         if attempt.failed:
             kept, verdict = fewer, attempt
             print(f"fails with {len(kept)} faults", file=sys.stderr)

@@ -229,6 +229,13 @@ def test_a_planted_violation_is_found(plant: Callable[[History], None], kind: Ki
     assert kind in kinds(history)
 
 
+def test_a_key_whose_deletion_is_unsure_may_be_gone() -> None:
+    history = clean()
+    clean_a_key_away(history)
+    history.keyed.append(Keyed(b"a", None, Outcome.UNSURE))
+    assert check(history) == []
+
+
 def test_the_gap_in_availability_is_measured() -> None:
     history = clean()
     assert longest_gap(history, 0) == 1.0

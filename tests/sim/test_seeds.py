@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
+from tests.sim.nemesis import Fault
 from tests.sim.plants import planted
 from tests.sim.run import Run
-from tests.sim.simulate import tell
+from tests.sim.simulate import shrink, tell
 
 SEEDS = [2, 3, 24, 43, 51, 53, 119, 143, 2218, 10127, 10155]
 """43, 51 and 53 lost acknowledged records before flush.messages held back the high watermark; in 143 a follower
@@ -23,10 +28,38 @@ def test_nothing_acknowledged_is_lost_and_all_becomes_whole(seed: int) -> None:
     assert not verdict.failed, f"scripts/simulate --seed {seed} -v"
 
 
-def test_a_seed_is_the_same_run_again_whatever_ran_between() -> None:
-    first = Run(7).judge()
-    Run(29).judge()
-    assert Run(7).judge().trace == first.trace
+@pytest.mark.parametrize("seed", [7, 10_000, 10_010])
+def test_a_seed_is_the_same_run_again_whatever_ran_between(seed: int) -> None:
+    first = Run(seed, short=True).judge()
+    Run(29, short=True, faults=[]).judge()
+    again = Run(seed, short=True).judge()
+    assert again.trace == first.trace
+    assert again.told == first.told
+    assert again.lines == first.lines, "the very same log, byte for byte"
+    assert again.summary == first.summary
+
+
+def test_a_seed_is_the_same_run_in_another_process_with_other_hashes() -> None:
+    traces = {_trace_elsewhere(hash_seed) for hash_seed in ("1", "2")}
+    assert traces == {str(Run(10_010, short=True).judge().trace)}
+
+
+def _trace_elsewhere(hash_seed: str) -> str:
+    code = "from tests.sim.run import Run; print(Run(10_010, short=True).judge().trace)"
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_failing_plan_is_shrunk_to_the_faults_that_matter() -> None:
+    beside_the_point = Fault(5.5, "slow network", "any", 0.2, 5)
+    with planted("sequence-unchecked"):
+        failed = Run(30_000, short=True).judge()
+        crowded = Run(30_000, short=True, faults=[*failed.faults, beside_the_point]).judge()
+        shrunk = shrink(crowded, short=True)
+    assert crowded.violations
+    assert shrunk.violations
+    assert beside_the_point not in shrunk.faults
 
 
 def test_a_high_watermark_that_runs_ahead_is_caught() -> None:

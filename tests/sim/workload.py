@@ -373,7 +373,7 @@ class IdempotentLife:
         """Whether some broker holds it already. One that was restarted knows of each producer only the last batch
         (that is all that a snapshot file has room for), so it refuses the one before it, as Apache's does.
         """
-        for server in self.workload.cluster.alive():
+        for server in self.workload.cluster.servers.values():  # the dead too: its answer may have been its last word
             log = server.logdirs.get(TOPIC, self.partition) if hasattr(server, "logdirs") else None
             known = None if log is None else log.producers.producers.get(self.producer_id)
             if known is not None and known.last_sequence > write.number:

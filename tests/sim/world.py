@@ -122,6 +122,10 @@ class World:
         """Fold numbers into the running hash of this run."""
         self.trace = zlib.crc32(repr(numbers).encode(), self.trace)
 
+    def fold(self, data: bytes) -> None:
+        """Fold bytes that were delivered into the hash: two runs are the same only if every byte was."""
+        self.trace = zlib.crc32(data, self.trace)
+
     def run_until(self, condition: Callable[[], object], seconds: float, what: str = "") -> float:
         """Step until ``condition()`` holds; returns the simulated seconds that took. Raises :class:`Stuck`."""
         began = self.now
@@ -139,7 +143,7 @@ class World:
 
     def _step(self, deadline: float) -> bool:
         self.steps += 1
-        runnable = [p for p in self.processes.values() if p.runnable]
+        runnable = [p for p in self.processes.values() if p.loop.ready and not p.dead and not p.paused]
         if runnable:
             process = runnable[0] if len(runnable) == 1 else self.random.choice(runnable)
             process.loop.step()
