@@ -200,6 +200,7 @@ class KafkaServer:
             on_dropped=self._on_dropped,
         )
         self._stops.append(self.replicas.stop)
+        self.settings.on_fetchers = self.replicas.fetchers.resized
         perform = self.replicas.perform
         changes: AlterPartitionChanges | ZooKeeperChanges
         if self.ibp.alter_partition:

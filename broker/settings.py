@@ -26,7 +26,8 @@ Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 class Settings:
     """``dynamic`` knows what ZooKeeper says; ``controller`` is told of unclean elections once it runs.
 
-    ``on_advertised()`` when advertised.listeners changed: the registration is to say so.
+    ``on_advertised()`` when advertised.listeners changed: the registration is to say so. ``on_fetchers()`` when
+    num.replica.fetchers did.
     """
 
     def __init__(self, config: KafkaConfig, zk: ZooKeeperClient, clock: Clock, logdirs: LogDirs, spawn: Spawn) -> None:
@@ -36,6 +37,7 @@ class Settings:
         self._spawn = spawn
         self.controller: Controller | None = None
         self.on_advertised: Callable[[], None] = lambda: None
+        self.on_fetchers: Callable[[], None] = lambda: None
         self.dynamic = DynamicConfig(zk, clock, config.broker_id, self._topic_changed, self._broker_changed)
 
     def log_config(self, topic: str) -> LogConfig:
@@ -85,7 +87,8 @@ class Settings:
         log.info("settings changed: %s", ", ".join(sorted(changed)))
         if "advertised.listeners" in changed:
             self.on_advertised()
+        if "num.replica.fetchers" in changed:
+            self.on_fetchers()
         if self.controller is not None and self._config.unclean_leader_election_enable:
             self.controller.unclean_election_enabled(None)
-        for topic in dict.fromkeys(each.topic for each in self._logdirs.logs()):
-            self._logdirs.update_config(topic, self.log_config(topic))
+        self._logdirs.update_configs(self.log_config)

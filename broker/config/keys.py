@@ -61,6 +61,15 @@ def between(low: float, high: float) -> Check:
     return Check(f"{low} to {high}", lambda value: low <= value <= high, complaint)
 
 
+def between_or(low: int, high: int, default: int) -> Check:
+    """For levels of gzip: ``default`` leaves the choice to the codec."""
+    return Check(
+        f"{low} to {high}, or {default}",
+        lambda value: value == default or low <= value <= high,
+        lambda value: f"Value must be between {low} and {high} or equal to {default}",
+    )
+
+
 def one_of(*names: str) -> Check:
     listed = ", ".join(names)
     return Check(listed, lambda value: value in names, lambda value: f"String must be one of: {listed}")

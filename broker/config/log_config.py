@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from broker.config.keys import BadValue, Key
+from broker.config.keys import MAX_LONG, BadValue, Key
 from broker.config.topic_keys import TOPIC_KEY, TOPIC_KEYS
 
 
@@ -104,12 +104,14 @@ class LogConfig:
     @property
     def timestamp_before_max_ms(self) -> int:
         """How far in the past a record's timestamp may lie; the deprecated setting acts where this one is not set."""
-        return min(self.message_timestamp_before_max_ms, self.message_timestamp_difference_max_ms)
+        own = self.message_timestamp_before_max_ms
+        return self.message_timestamp_difference_max_ms if own == MAX_LONG else own
 
     @property
     def timestamp_after_max_ms(self) -> int:
         """How far in the future a record's timestamp may lie."""
-        return min(self.message_timestamp_after_max_ms, self.message_timestamp_difference_max_ms)
+        own = self.message_timestamp_after_max_ms
+        return self.message_timestamp_difference_max_ms if own == MAX_LONG else own
 
     def value_text(self, name: str) -> str | None:
         """The effective value of topic setting ``name``, as DescribeConfigs shows it."""

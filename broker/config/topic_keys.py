@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from broker.config.keys import MAX_LONG, Check, Key, Kind, Synonym, anything, at_least, between, each_of, one_of
+from broker.config.keys import (
+    MAX_LONG,
+    Check,
+    Key,
+    Kind,
+    Synonym,
+    anything,
+    at_least,
+    between,
+    between_or,
+    each_of,
+    one_of,
+)
 
 COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 NEVER = Check("false", lambda value: value is False)
@@ -39,18 +51,15 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "compression.type",
     ),
     _key(
-        "compression.gzip.level", Kind.INT, -1, between(-1, 9), "Level of gzip.", "compression.gzip.level", effect=False
-    ),
-    _key("compression.lz4.level", Kind.INT, 9, between(1, 17), "Level of lz4.", "compression.lz4.level", effect=False),
-    _key(
-        "compression.zstd.level",
+        "compression.gzip.level",
         Kind.INT,
-        3,
-        between(-131072, 22),
-        "Level of zstd.",
-        "compression.zstd.level",
-        effect=False,
+        -1,
+        between_or(1, 9, -1),
+        "Level of gzip; -1: gzip's.",
+        "compression.gzip.level",
     ),
+    _key("compression.lz4.level", Kind.INT, 9, between(1, 17), "Level of lz4.", "compression.lz4.level"),
+    _key("compression.zstd.level", Kind.INT, 3, between(-131072, 22), "Level of zstd.", "compression.zstd.level"),
     _key(
         "delete.retention.ms",
         Kind.LONG,
@@ -133,7 +142,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         Kind.BOOLEAN,
         True,
         anything(),
-        "Whether batches are converted for old consumers.",
+        "Whether batches are converted for old consumers; here none ever are, all batches are of format v2.",
         "log.message.downconversion.enable",
         effect=False,
     ),
@@ -202,7 +211,15 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "In-sync replicas without which acks=all is refused.",
         "min.insync.replicas",
     ),
-    _key("preallocate", Kind.BOOLEAN, False, anything(), "Preallocate segment files.", "log.preallocate", effect=False),
+    _key(
+        "preallocate",
+        Kind.BOOLEAN,
+        False,
+        anything(),
+        "Whether segment files get their full size at once; here they grow, as ext4 and XFS allocate late anyway.",
+        "log.preallocate",
+        effect=False,
+    ),
     _key("remote.log.copy.disable", Kind.BOOLEAN, False, anything(), "Tiered storage only.", effect=False),
     _key("remote.log.delete.on.disable", Kind.BOOLEAN, False, anything(), "Tiered storage only.", effect=False),
     _key(

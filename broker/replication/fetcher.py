@@ -103,6 +103,10 @@ class Fetcher:
     def __contains__(self, key: object) -> bool:
         return key in self._followed
 
+    def hosted(self) -> list[HostedPartition]:
+        """The partitions that are followed here."""
+        return [followed.hosted for followed in self._followed.values()]
+
     def add(self, followed: Followed) -> None:
         """Follow from now on; replaces what was followed under that name."""
         self._followed[followed.key] = followed

@@ -69,6 +69,13 @@ class Fetchers:
         followed.do(follower.begin(log.log_end_offset, log.high_watermark))
         fetcher.add(followed)
 
+    def resized(self) -> None:
+        """num.replica.fetchers has changed: each partition goes to the fetcher that has it now."""
+        for hosted in [hosted for fetcher in self._fetchers.values() for hosted in fetcher.hosted()]:
+            self.remove(hosted.topic, hosted.index)
+            self.add(hosted)
+        self.end_idle()
+
     def remove(self, topic: str, index: int) -> None:
         """Fetch it no longer, from whomever."""
         for fetcher in self._fetchers.values():

@@ -102,7 +102,7 @@ class Log:
         self._flush_messages = config.flush_messages
         self._roll_ms = min(config.segment_ms, config.max_compaction_lag_ms) if config.compact else config.segment_ms
         self._codec = CODECS.get(config.compression_type, -1)
-        self._level: int | None = getattr(config, f"compression_{config.compression_type}_level", None)
+        self._level = _level_of(config)
         self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
         before, after = config.timestamp_before_max_ms, config.timestamp_after_max_ms
         self.rules = Rules(config.compact, self._writes_log_append_time, min(before, NO_BOUND), min(after, NO_BOUND))
@@ -270,9 +270,8 @@ class Log:
             return active
         active.seal()
         self.producers.take_snapshot(base)
-        jitter = self.config.segment_jitter_ms
         made = Segment.create(self.dir.files, self.dir.open_files, self.directory, base, now_ms)
-        made.jitter_ms = self.dir.dice.random.randint(0, min(jitter, self.config.segment_ms)) if jitter else 0
+        made.jitter_ms = self.random_jitter()
         self.segments.append(made)
         if active.size == 0:
             self.segments.remove(active)
@@ -280,6 +279,11 @@ class Log:
         self.positions.rolled()
         self.dir.request_flush(self)
         return made
+
+    def random_jitter(self) -> int:
+        """By how much a new segment is rolled before segment.ms, so that logs do not all roll at once."""
+        most = min(self.config.segment_jitter_ms, self.config.segment_ms)
+        return self.dir.dice.random.randrange(most) if most else 0
 
     async def flush(self) -> None:
         """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
@@ -458,6 +462,16 @@ class Log:
         self.producers.moved_to(directory)
         for segment in self.segments:
             segment.moved_to(directory)
+
+
+def _level_of(config: LogConfig) -> int | None:
+    """What the codec that batches are kept in is told; None where it has no levels."""
+    levels = {
+        "gzip": config.compression_gzip_level,
+        "lz4": config.compression_lz4_level,
+        "zstd": config.compression_zstd_level,
+    }
+    return levels.get(config.compression_type)
 
 
 _BASE = attrgetter("base")

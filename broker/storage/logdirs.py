@@ -316,6 +316,14 @@ class LogDirs:
             if log.topic == topic:
                 log.configure(config)
 
+    def update_configs(self, config_of: Callable[[str], LogConfig]) -> None:
+        """New defaults: new settings for every log."""
+        configs: dict[str, LogConfig] = {}
+        for log in (*self._logs.values(), *self.futures.logs()):
+            if log.topic not in configs:
+                configs[log.topic] = config_of(log.topic)
+            log.configure(configs[log.topic])
+
     async def checkpoint_high_watermarks(self) -> None:
         """Write ``replication-offset-checkpoint`` of each live dir now (also done every 5 s)."""
         await self.housekeeping.checkpoint_high_watermarks()

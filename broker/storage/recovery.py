@@ -74,6 +74,7 @@ def create_log(log: Log, now_ms: int) -> None:
     files = log.dir.files
     files.mkdir(log.directory)
     log.segments = [Segment.create(files, log.dir.open_files, log.directory, 0, now_ms)]
+    log.segments[0].jitter_ms = log.random_jitter()
 
 
 def replay_producers(log: Log, now_ms: int, expiration_ms: int | None = None) -> Iterator[None]:

@@ -42,8 +42,8 @@ class TooLarge(ValueError):
 
 
 def compress(codec: int, data: Buffer, level: int | None = None) -> bytes:
-    """Compress with ``codec``; ``level`` None or -1 is Kafka's default for it."""
-    if level is None or level < 0:
+    """Compress with ``codec``; ``level`` None is Kafka's default for it, as is gzip's -1 (zstd has levels below 0)."""
+    if level is None or (codec == Codec.GZIP and level < 0):
         level = DEFAULT_LEVELS.get(Codec(codec))
     if codec == Codec.NONE:
         return bytes(data)

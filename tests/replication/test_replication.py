@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from broker.config import LogConfig
+from broker.replication.fetchers import fetcher_of
 from broker.wire.batch import headers
 from broker.wire.errors import ErrorCode
 from tests.replication.brokers import Cluster, until
@@ -247,3 +248,18 @@ async def test_the_session_of_a_follower_that_is_gone_costs_its_partitions_nothi
     await until(lambda: not any(session.parked for session in leader.replicas.sessions))
     await cluster.produce(1, "b", acks=1)
     assert not leader.hosted.readers
+
+
+async def test_more_fetchers_take_over_from_fewer_while_records_come(make_cluster: Make) -> None:
+    cluster = make_cluster()
+    await cluster.start(1, 2)
+    cluster.elect(1, isr=[1, 2], replicas=[1, 2])
+    assert (await cluster.produce(1, "a")).error_code == 0
+    follower = cluster.brokers[2]
+    for count in (3, 2, 5, 1):
+        follower.config.num_replica_fetchers = count
+        follower.replicas.fetchers.resized()
+        assert list(follower.replicas.fetchers._fetchers) == [(1, fetcher_of("orders", 0, count))]
+        assert (await cluster.produce(1, str(count))).error_code == 0
+    assert follower.values == ["a", "3", "2", "5", "1"]
+    assert {fetcher_of("orders", 0, count) for count in (3, 2, 5, 1)} != {0}

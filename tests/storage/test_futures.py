@@ -133,7 +133,7 @@ async def test_deleted_records_and_a_gap_at_the_end_are_carried_over(tmp_path: P
     future = await broker.move(broker.b)
     assert (future.log_start_offset, future.log_end_offset) == (14, 25)
     assert bytes(future.read(14, 1 << 20, 25).records) == records != b""
-    broker.crash()
+    await broker.dirs.stop()
     again = await Broker(tmp_path).open()
     assert again.log.log_end_offset == 25
     again.crash()
