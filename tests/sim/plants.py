@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 from broker.controller import isr_changes, leader_election
+from broker.replication import zookeeper_isr
 from broker.replication.follower import Effect, Follower, Truncate
 from broker.replication.partition import Effects, HighWatermark, Partition, Role
 from broker.replication.role_changes import RoleChanges
@@ -69,6 +70,7 @@ PLANTS: dict[str, list[tuple[Any, str, Any]]] = {
         (isr_changes, "_epoch_error", _no_error),
         (isr_changes, "_error", _no_error),
     ],
+    "zookeeper-isr-without-version": [(zookeeper_isr, "SetData", _any_version)],
     "acknowledge-early": [(Partition, "reached", _done_at_once)],
     "shrink-before-accepted": [(Partition, "_propose", _committed_isr_only)],
     "leader-epoch-unchecked": [(Partition, "check_epoch", _no_error)],
