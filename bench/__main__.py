@@ -23,9 +23,9 @@ import bench.clients
 
 # isort: split
 import bench.life  # noqa: F401 - these three register their rows, which are measured in this order
+from bench.awake import awake
 from bench.client import delete_topics
 from bench.engines import JARS, Cluster
-from bench.memory import WARM
 from bench.report import LOADED, STARTED, Results, put_into, table
 from bench.row import ROWS, Figures, Row
 
@@ -57,14 +57,14 @@ def main() -> int:
         run = uvloop.run
     except ImportError:
         print("uvloop is not installed: the client is slower", file=sys.stderr)
-    WARM.hold()
-    for _ in range(options.rounds):
-        for brokers, cluster in dict.fromkeys((row.brokers, row.cluster) for row in rows):
-            together = [row for row in rows if (row.brokers, row.cluster) == (brokers, cluster)]
-            for engine in engines:
-                run(measure(engine, brokers, together, options.seconds, results))
-            if options.json:
-                options.json.write_text(json.dumps(results, indent=1) + "\n")
+    with awake(options.awake):
+        for _ in range(options.rounds):
+            for brokers, cluster in dict.fromkeys((row.brokers, row.cluster) for row in rows):
+                together = [row for row in rows if (row.brokers, row.cluster) == (brokers, cluster)]
+                for engine in engines:
+                    run(measure(engine, brokers, together, options.seconds, results))
+                if options.json:
+                    options.json.write_text(json.dumps(results, indent=1) + "\n")
     print(table(results))
     return 0
 
@@ -73,6 +73,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--engines", default="kops,apache", help="kops, apache, or both (default)")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each load runs, after as long a warm-up")
+    parser.add_argument("--awake", action="store_true", help="keep the processors of a virtual machine from halting")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument(
         "--only", action="append", metavar="TEXT", help="rows whose name contains this; may be repeated"
@@ -114,7 +115,6 @@ async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, re
                 results[row.name][engine].append(figures)
                 told(engine, row.name, figures, time.perf_counter() - began)
                 await asyncio.wait_for(tidy(cluster), ROW_SECONDS)
-                WARM.hold()
             if rows[0].cluster == "loads":
                 loaded = {"MB": cluster.memory_mb()}
                 results[LOADED.format(brokers)][engine].append(loaded)
@@ -124,7 +124,6 @@ async def measure(engine: str, brokers: int, rows: list[Row], seconds: float, re
             left = [] if doing == "start" else left
         finally:
             cluster.stop()
-            WARM.hold()
 
 
 def told(engine: str, name: str, figures: Figures, seconds: float) -> None:

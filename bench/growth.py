@@ -18,7 +18,7 @@ from bench import load
 from bench.client import Connection, batch_of, create_topic, delete_topics, leader_port, produce_frame, until_led
 from bench.clients import gathered
 from bench.engines import Cluster
-from bench.memory import WARM
+from bench.memory import warm
 from bench.plot import svg
 from bench.row import fresh
 
@@ -115,14 +115,13 @@ async def batch(engine: str, seconds: float) -> Curve:
             await create_topic(cluster.port, topic, 1, 1)
             port, made = await leader_port(cluster.port, topic), batch_of(size)
             frame = produce_frame(topic, [0], made, 1)
-            WARM.release()
+            warm(2 * load.MOST)
             await load.produce([port], [frame], len(made), seconds / 2, 5)
             done = await load.produce([port], [frame], len(made), seconds, 5)
             found.add("MB/s", size, done.mb_per_second)
             found.add("µs a request", size, 1e6 / done.per_second)
             await delete_topics(cluster.port, [topic])
             await asyncio.sleep(1)
-            WARM.hold()
     finally:
         cluster.stop()
     return found.lines
@@ -137,7 +136,7 @@ async def followers(engine: str, seconds: float) -> Curve:
             topic = fresh("followers")
             await create_topic(cluster.port, topic, 1, replicas)
             port, made = await leader_port(cluster.port, topic), batch_of(16_384)
-            WARM.release()
+            warm(2 * load.MOST * replicas)
             frame, small = produce_frame(topic, [0], made, -1), produce_frame(topic, [0], batch_of(100), -1)
             await load.produce([port], [frame], len(made), seconds / 2, 5)
             done = await load.produce([port], [frame], len(made), seconds, 5)
@@ -146,7 +145,6 @@ async def followers(engine: str, seconds: float) -> Curve:
             found.add("p50 of 100 B, one at a time, ms", replicas, single.percentile_ms(50))
             await delete_topics(cluster.port, [topic])
             await asyncio.sleep(1)
-            WARM.hold()
     finally:
         cluster.stop()
     return found.lines
@@ -176,7 +174,6 @@ def main() -> int:
     if not options.draw:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65_536), hard))
-        WARM.hold()
         for name, curve in CURVES.items():
             if options.only in ("", name):
                 began = time.perf_counter()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from bench.client import Connection, fetch_frame, metadata, produce_error, produced_offset
 
-MOST = 1_000_000_000
+MOST = 800_000_000
 """Bytes that a load of producers writes at most."""
 
 
