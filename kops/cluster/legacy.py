@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from kops.cluster.metadata import NO_LEADER, Partition, Topic
 from kops.cluster.topics import Deleted, NewTopic, check_name
-from kops.errors import BadUsage, Failed, Unreachable, not_found
+from kops.errors import BadUsage, Failed, Refused, Unreachable, not_found
 
 if TYPE_CHECKING:
     from kazoo.client import KazooClient
@@ -72,7 +72,7 @@ def create_topic(client: "KazooClient", new: NewTopic, timeout: float) -> Topic:
 
 
 def delete_topic(client: "KazooClient", topic: Topic, timeout: float) -> Deleted:
-    """Mark for deletion, and wait until the controller has done it. Raises Unreachable with what it waits for."""
+    """Mark for deletion, and wait until the controller has done it. Raises Refused, Unreachable (what it waits for)."""
     from kazoo.exceptions import NodeExistsError
 
     from broker.zk import znodes
@@ -200,11 +200,16 @@ def _without_leader(client: "KazooClient", name: str, total: int | None = None) 
 
 
 def _not_deleted(client: "KazooClient", name: str) -> str | None:
+    """What is waited for. Raises Refused when the controller does not delete."""
     from broker.zk import znodes
 
     if client.exists(znodes.topic(name)):
-        if not client.exists(znodes.delete_topic(name)):
-            return f"the controller took the mark away and kept topic {name}: delete.topic.enable is false"
+        if not client.exists(znodes.delete_topic(name)) and client.exists(znodes.topic(name)):
+            raise Refused(
+                f"topic {name} is not deleted: the controller took the mark away, delete.topic.enable is false",
+                "Set delete.topic.enable=true on every broker, restart them, and try again.",
+                subject=name,
+            )
         return f"topic {name} is marked for deletion; the controller has not finished (is a broker of it down?)"
     return None
 

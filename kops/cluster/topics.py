@@ -1,6 +1,7 @@
 """Topics: list, create, alter, delete, and what each takes to be true afterwards (TopicCommand, by admin API)."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +14,8 @@ from kops.words import counted
 _DISABLED = 73
 _UNKNOWN_TOPIC = 3
 _TIMED_OUT = 7
+_MARKED = "is marked for deletion"
+_STEP = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def _values(entries: Mapping[str, Any]) -> dict[str, str]:
 def create_topic(session: Session, new: NewTopic, *, validate_only: bool = False) -> Topic | None:
     """Create, then wait until every broker knows the topic and each partition has a leader; None when only validated.
 
+    While an older topic of that name is still being deleted it is tried again, as long as one may wait for an answer.
     Raises kafka.errors (TopicAlreadyExistsError, InvalidReplicationFactorError...), Unreachable.
     """
     spec: dict[str, Any] = {"configs": dict(new.configs)}
@@ -70,15 +74,27 @@ def create_topic(session: Session, new: NewTopic, *, validate_only: bool = False
     else:
         spec["num_partitions"] = -1 if new.partitions is None else new.partitions
         spec["replication_factor"] = -1 if new.replication_factor is None else new.replication_factor
-    response = session.patiently(
-        lambda: session.admin.create_topics({new.name: spec}, raise_errors=False, validate_only=validate_only)
-    )
+
+    def asked() -> Any:
+        return session.patiently(
+            lambda: session.admin.create_topics({new.name: spec}, raise_errors=False, validate_only=validate_only)
+        )
+
+    response, deadline = asked(), time.monotonic() + session.timeout
+    while _being_deleted(response) and time.monotonic() < deadline:
+        time.sleep(_STEP)
+        response = asked()
     for result in response["topics"]:
         _raise_for(result["error_code"], result.get("error_message"), new.name)
     if validate_only:
         return None
     wait_until(session, lambda: _not_ready(session, new.name), session.timeout)
     return topics_of(session, [new.name])[1][0]
+
+
+def _being_deleted(response: Any) -> bool:
+    """The name is taken by a topic that the controller has not finished deleting (AdminManager)."""
+    return any(_MARKED in (one.get("error_message") or "") for one in response["topics"])
 
 
 def _not_ready(session: Session, name: str) -> str | None:
@@ -245,7 +261,10 @@ def _raise_for(code: int, message: str | None, name: str) -> None:
         raise Unreachable(
             text, "It may still happen: `kops topic list` in a moment.", subject=name, code=error.__name__
         )
-    raise Failed(text, _ADVICE.get(error.__name__, ""), subject=name, code=error.__name__)
+    advice = _ADVICE.get(error.__name__, "")
+    if _MARKED in text:
+        advice = f"`kops doctor` says what its deletion waits for, `kops topic purge {name}` ends it."
+    raise Failed(text, advice, subject=name, code=error.__name__)
 
 
 _ADVICE = {

@@ -9,7 +9,7 @@ from kops.cluster.offsets import Position
 from kops.columns.lifecycle import PURGED
 from kops.columns.settings import EMPTIED, SETTINGS
 from kops.commands.run import Run, pairs
-from kops.errors import BadUsage, NotFound
+from kops.errors import BadUsage, NotFound, Refused
 from kops.operations import purge as operation
 from kops.operations.purge import Item, Plan, Purge
 from kops.words import counted
@@ -42,11 +42,16 @@ def purge(
     """
     plans = run.each(name, lambda one: operation.plan(run.session, one, data_dir or []))
     lines = [line for made in plans for line in operation.described(made, force=force)]
-    for made in plans:
-        operation.check(made, force=force)
     if run.errors:
         run.show(PURGED, [])
         return
+    for made in plans:
+        try:
+            operation.check(made, force=force)
+        except Refused as refusal:
+            if not run.settings.dry_run:
+                raise
+            run.errors.append(refusal)
     if not run.confirm(f"purge {', '.join(name)}", lines, ask=any(not made.found.empty for made in plans)):
         run.show(PURGED, [item for made in plans for item in operation.planned(made)])
         return

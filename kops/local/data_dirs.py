@@ -4,6 +4,7 @@ Opened are only those of servers that kops knows and those that the user names. 
 broker runs on a directory; whoever removes something holds that lock, so that no broker can start meanwhile.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ CHECKPOINTS = (
 )
 _NAME = re.compile(r"(?P<topic>.+)-(?P<partition>\d+)(\.[0-9a-f]{32}-(?P<kind>delete|future|stray))?")
 _LONGEST = 255
+_LOG, _GONE = ".log", " (deleted)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,42 @@ def remove(found: PartitionDir, *, let_go: bool = False) -> None:
         return
     with held(os.path.dirname(found.path)):
         _remove(found)
+
+
+def restore(path: str, name: str) -> None:
+    """Make the partition directory ``name`` again, with empty files for those that a broker still has open.
+
+    Somebody removed it under a running broker. Apache's renames the directory and every segment before it deletes
+    them, and takes the whole log directory offline when one is not there. Raises Refused when the files that the
+    broker has open cannot be seen: then deleting the topic would cost the broker its disk.
+    """
+    folder = os.path.join(path, name)
+    held = _open_below(path + os.sep)
+    if not held:
+        raise Refused(
+            f"{folder} was removed under a running broker, which cannot delete it any more",
+            "Start that broker again first: it makes the directory anew.",
+            subject=folder,
+        )
+    os.makedirs(folder, exist_ok=True)
+    removed = {file.removesuffix(_GONE) for file in held if file.endswith(_LOG + _GONE)}
+    for base in sorted(os.path.basename(file)[: -len(_LOG)] for file in removed if os.path.dirname(file) == folder):
+        for suffix in (_LOG, ".index", ".timeindex"):
+            with open(os.path.join(folder, base + suffix), "ab"):
+                pass
+
+
+def _open_below(prefix: str) -> set[str]:
+    """Files that processes have open there (Linux); those that were removed meanwhile end with `` (deleted)``."""
+    found = set()
+    for handle in glob.iglob("/proc/[0-9]*/fd/*"):
+        try:
+            target = os.readlink(handle)
+        except OSError:  # closed meanwhile, or somebody else's process
+            continue
+        if target.startswith(prefix):
+            found.add(target)
+    return found
 
 
 def _remove(found: PartitionDir) -> None:

@@ -6,6 +6,7 @@ go in one multi that checks its epoch, and directories only of brokers that are 
 Nothing is remembered between two runs: what is there decides what is done, so that a purge can be resumed.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -125,7 +126,8 @@ def described(made: Plan, *, force: bool) -> list[str]:
         )
     if found.down:
         lines.append(f"  note: broker {_ids(found.down)} is down")
-    steps = ["delete through the controller"] if made.exists else []
+    steps = [f"make {os.path.join(*one)} again, empty, for its broker to delete" for one in found.missing]
+    steps += ["delete through the controller"] if made.exists else []
     steps += ["remove what is left in ZooKeeper (one multi, checking /controller_epoch)"] if found.znodes else []
     steps += ["remove directories of brokers that are stopped or have let go of them"] if found.disks else []
     steps += ["forget committed offsets"] if found.committed else []
@@ -172,6 +174,7 @@ def carry_out(purge: Purge, made: Plan) -> list[Item]:
     """Do it, watch, and compare with what was there before; what failed is in ``purge.errors``."""
     now = made.found
     if made.exists:
+        _restore_directories(purge, now)
         _cancel_reassignments(purge, now)
         _forget_offsets(purge, now)
         _delete(purge, now)
@@ -195,10 +198,8 @@ def proof(before: Survey, after: Survey) -> list[Item]:
     """Place by place: removed, was not there, left, left to the broker, or not verifiable from here."""
     was = {finding.key: finding for finding in before.findings}
     now = {finding.key: finding for finding in after.findings}
-    return [
-        _compared(after.topic, key, was.get(key), now.get(key))
-        for key in [*was, *(key for key in now if key not in was)]
-    ]
+    new = [key for key, one in now.items() if key not in was and (one.held or one.owed or one.unknown)]
+    return [_compared(after.topic, key, was.get(key), now.get(key)) for key in [*was, *new]]
 
 
 def _compared(topic: str, key: tuple[str, str], was: Finding | None, now: Finding | None) -> Item:
@@ -233,6 +234,14 @@ def _advice(left: Sequence[Item]) -> str:
     if holders:
         return f"Stop broker {', '.join(holders)} and purge again: then nobody holds the directories."
     return "Purge again: it goes on with what is left."
+
+
+def _restore_directories(purge: Purge, now: Survey) -> None:
+    """Where somebody removed directories under a running broker: Apache's takes the whole disk offline when it cannot
+    rename one in order to delete it, and ends when that was its last disk. Raises Refused before anything is done."""
+    for path, name in now.missing:
+        purge.say(f"making {os.path.join(path, name)} again, empty: its broker must be able to delete it")
+        data_dirs.restore(path, name)
 
 
 def _cancel_reassignments(purge: Purge, now: Survey) -> None:
@@ -356,7 +365,7 @@ def _await_files(purge: Purge, made: Plan, now: Survey) -> Survey:
     if not waiting:
         return now
     delay = max([*made.rules.delete_delay.values(), 60.0 if not made.rules.delete_delay else 0.0])
-    purge.say(f"waiting for brokers to remove {', '.join(waiting)} ({delay:g} s after the deletion)")
+    purge.say(f"waiting for brokers to remove {_some(waiting)} ({delay:g} s after the deletion)")
     _until(lambda: not _being_deleted(survey(purge.session, purge.topic, purge.given)), delay + _DELAY_MARGIN, 0.5)
     return survey(purge.session, purge.topic, purge.given)
 

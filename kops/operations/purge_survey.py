@@ -4,6 +4,7 @@ A survey changes nothing and never raises for what cannot be seen: that is said,
 difference between two surveys.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -43,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Everything at one moment. ``disks``: partition directories with the log directory that they are in."""
+    """Everything at one moment. ``folders``: log directories that were opened; ``disks``: what they hold of it."""
 
     topic: str
     findings: tuple[Finding, ...]
@@ -51,6 +52,7 @@ class Survey:
     down: tuple[int, ...]
     views: dict[int, Topic | None] = field(default_factory=dict)
     replicas: dict[int, list[LogDirectory] | None] = field(default_factory=dict)
+    folders: tuple[DataDir, ...] = ()
     disks: tuple[tuple[DataDir, PartitionDir], ...] = ()
     znodes: dict[str, ZnodeTrace] = field(default_factory=dict)
     committed: dict[str, list[Position]] = field(default_factory=dict)
@@ -73,6 +75,21 @@ class Survey:
             broker
             for broker, folders in self.replicas.items()
             if any(r.partition == partition for folder in folders or () for r in folder.of_topic(self.topic))
+        ]
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """(log directory, name) of logs that live brokers hold, and that are not on the disk where they should be."""
+        seen = {os.path.realpath(folder.path) for folder in self.folders}
+        there = {(os.path.realpath(folder.path), found.name) for folder, found in self.disks}
+        return [
+            (os.path.realpath(folder.path), one.name)
+            for folders in self.replicas.values()
+            for folder in folders or ()
+            for one in folder.of_topic(self.topic)
+            if not one.future
+            and os.path.realpath(folder.path) in seen
+            and (os.path.realpath(folder.path), one.name) not in there
         ]
 
     @property
@@ -109,6 +126,7 @@ def survey(session: Session, topic: str, given: Sequence[str] = ()) -> Survey:
         down=tuple(down),
         views=views,
         replicas=replicas,
+        folders=tuple(folders),
         disks=tuple(disks),
         znodes=trace,
         committed=committed,
@@ -166,8 +184,6 @@ def _disk(
     down: Sequence[int],
     topic: str,
 ) -> Iterator[Finding]:
-    import os
-
     for folder in folders:
         held = tuple(found.name for owner, found in disks if owner == folder)
         try:

@@ -1,6 +1,7 @@
 """Purges on real clusters, whoever's: what is planted, and what must be nowhere afterwards. Run by two test modules."""
 
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,6 +167,36 @@ def znodes_wiped_by_hand(ground: Ground) -> None:
     ground.nowhere(topic)
 
 
+def directories_removed_under_running_brokers(ground: Ground) -> None:
+    """The old recipe in another wrong order: the disks first. No broker loses its disk over it."""
+    topic = "doomed-hollow"
+    ground.kops("topic", "create", topic, "-p", "1", "-r", "3")
+    for broker in (1, 2):
+        shutil.rmtree(ground.folders[broker] / f"{topic}-0")
+    items, errors = ground.purge(topic, "--yes", "--watch", "0.5")
+    assert errors == []
+    assert set(outcomes(items).values()) <= {"removed", "was not there", "left to the broker"}
+    ground.nowhere(topic)
+    folders = json.loads(ground.kops("logdir", "list", "-o", "json"))["items"]
+    assert [(one["broker"], one["error"]) for one in folders] == [(broker, None) for broker in (1, 2, 3)]
+
+
+def the_same_name_created_again(ground: Ground, feed: Callable[[bytes], None]) -> None:
+    """Made anew while the directories of the old one still lie there: it is empty, whole, and can be purged in turn."""
+    topic = "doomed-again"
+    ground.kops("topic", "create", topic, "-p", "1", "-r", "3")
+    feed(b"old\n")
+    ground.kops("produce", topic)
+    ground.kops("topic", "delete", topic, "-y")
+    ground.kops("topic", "create", topic, "-p", "1", "-r", "3")
+    feed(b"new\n")
+    ground.kops("produce", topic)
+    assert ground.kops("consume", topic, "--from-beginning", "--exit") == "new\n"
+    _, errors = ground.purge(topic, "--yes", "--force", "--watch", "0.5")
+    assert errors == []
+    ground.nowhere(topic)
+
+
 def directories_left_on_one_broker(ground: Ground, stop: Callable[[int], None]) -> None:
     """A broker was away while the topic was purged elsewhere, and comes back with its directories."""
     topic = "doomed-orphan"
@@ -220,6 +251,8 @@ def a_producer_that_brings_it_back(ground: Ground) -> None:
         written_to(ground.bootstrap, topic)
         _, errors = ground.purge(topic, "--yes", code=4)
         assert errors[0]["code"] == "TopicInUse"
+        items, errors = ground.purge(topic, "--dry-run", code=4)
+        assert (errors[0]["code"], items["metadata", "broker 1"]["outcome"]) == ("TopicInUse", "to be removed")
         _, errors = ground.purge(topic, "--yes", "--force", "--watch", "10", code=1)
         assert [error["code"] for error in errors] == ["TopicResurrected"], errors
         assert "auto.create.topics.enable" in errors[0]["message"]
