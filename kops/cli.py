@@ -148,8 +148,8 @@ def _usage(error: BaseException) -> KopsError | None:
     command = error.ctx.command_path if error.ctx else "kops"
     if isinstance(error, NoArgsIsHelpError):
         return BadUsage(f"{command}: what is to be done?\n{error.format_message()}")
-    usage = " ".join(error.ctx.get_usage().split()) + ". " if error.ctx else ""
-    return BadUsage(error.format_message(), f"{usage}`{command} --help` tells more.")
+    usage = " ".join(error.ctx.get_usage().split()) + "\n      " if error.ctx else ""
+    return BadUsage(error.format_message(), f"{usage}`{command} --help` shows how it is used.")
 
 
 def _format_in(words: Sequence[str]) -> str:

@@ -7,11 +7,8 @@ import pytest
 
 from kops.cli import NOUNS, _load
 
-ROWS = dict(
-    re.findall(
-        r"^\| (`[a-z]+`|\(none\)) \| (.*) \|$", (Path(__file__).parents[2] / "docs/cli.md").read_text(), re.MULTILINE
-    )
-)
+PAGE = (Path(__file__).parents[2] / "docs/cli.md").read_text()
+ROWS = dict(re.findall(r"^\| (`[a-z]+`|\(none\)) \| (.*) \|$", PAGE, re.MULTILINE))
 
 
 def told(noun: str) -> set[str]:
