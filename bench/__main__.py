@@ -22,7 +22,10 @@ import bench.rows
 import bench.clients
 
 # isort: split
-import bench.life  # noqa: F401 - these three register their rows, which are measured in this order
+import bench.life
+
+# isort: split
+import bench.churn  # noqa: F401 - these four register their rows, which are measured in this order
 from bench.awake import awake
 from bench.client import delete_topics
 from bench.engines import JARS, Cluster
