@@ -1,4 +1,4 @@
-"""Groups of real clients on three brokers: members join, leave and crash, a coordinator is killed, nothing is skipped.
+"""Groups of real clients on three brokers: members join, leave and crash, and nothing is skipped.
 
 What every play must leave true: each record was processed at least once, and committed offsets never went back.
 """
@@ -21,7 +21,6 @@ import pytest_asyncio
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from broker.coordinator.shards import partition_for
 from tests.clients.drivers import DRIVERS
 from tests.cluster.clusters import Cluster
 from tests.cluster.processes import eventually
@@ -31,8 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # kafka-python leaves sockets open
 ]
-
-OFFSETS = "__consumer_offsets"
 
 
 @pytest_asyncio.fixture
@@ -286,36 +283,6 @@ async def test_twenty_members_share_twenty_partitions_and_half_of_them_leave(clu
         await all_read(seen, values)
     finally:
         await asyncio.gather(*(reader.leave() for reader in readers[:10]))
-
-
-async def test_a_coordinator_killed_in_the_middle_costs_no_record_and_no_commit(cluster: Cluster, join: Join) -> None:
-    at, seen, stop = servers(cluster), Seen(), asyncio.Event()
-    await spread(cluster, "orders", 4)
-    values = [b"%d" % index for index in range(1500)]
-    readers = [join("steady", "orders", seen) for _ in range(2)]
-    await shared(readers, 4)
-    watching = asyncio.create_task(rising(at, "steady", "orders", 4, stop))
-    writing = asyncio.create_task(write(at, "orders", values, 8, 4))
-    try:
-        for _ in range(2):
-            await asyncio.sleep(1.5)
-            coordinates = partition_for("steady", 5)
-            victim = await cluster.leader(OFFSETS, coordinates)
-            cluster.kill(victim)
-            survivor = next(each for each in cluster.nodes if each != victim)
-            await cluster.leader(OFFSETS, coordinates, not_=victim, ask=survivor)
-            cluster.start(victim)
-            await cluster.isr(OFFSETS, {0, 1, 2}, coordinates, limit=60)
-        await writing
-        await all_read(seen, values)
-        high = dict(seen.high)
-    finally:
-        for reader in readers:
-            await reader.leave()
-        stop.set()
-    assert await watching == []
-    left = await asyncio.to_thread(committed, at, "steady", "orders", 4)
-    assert all(left[partition] >= offset for partition, offset in high.items())
 
 
 def committed(at: str, group: str, topic: str, partitions: int) -> dict[int, int]:
