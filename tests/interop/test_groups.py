@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +22,8 @@ from kops.cluster.metadata import snapshot
 from kops.contexts import Context
 from kops.session import Session
 from tests.cluster.processes import Process
-from tests.interop.apache import Apache, Cluster, accepts, collect_what_clients_left, until
+from tests.interop.apache import Cluster, accepts, collect_what_clients_left, until
+from tests.interop.tools import Tools
 from tests.ports import free_port
 
 Kops = Callable[..., str]
@@ -74,12 +78,11 @@ def address(servers: tuple[str, str]) -> str:
 
 
 @pytest.fixture
-def tool(kafka39: Apache, address: str) -> Tool:
+def tool(tools39: Tools, address: str) -> Tool:
     """Apache's own command on the same cluster; its lines that say something, blanks as one."""
 
     def run(*words: str) -> list[str]:
-        said = kafka39.run(COMMAND, "--bootstrap-server", address, *words)
-        return [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+        return [line for line in lines(tools39(COMMAND, "--bootstrap-server", address, *words)) if " WARN " not in line]
 
     return run
 
@@ -121,8 +124,8 @@ def topic(address: str, request: pytest.FixtureRequest) -> str:
 
 
 @contextmanager
-def member(address: str, group: str, topic: str, count: int) -> Iterator[None]:
-    """Somebody who has read and committed ``count`` records, and stays in the group."""
+def member(address: str, group: str, topic: str, count: int) -> Iterator[Callable[[], None]]:
+    """Somebody who has read and committed ``count`` records, and stays in the group until what is yielded is called."""
     settings = {
         "bootstrap.servers": address,
         "group.id": group,
@@ -143,16 +146,16 @@ def member(address: str, group: str, topic: str, count: int) -> Iterator[None]:
                 if read == count:
                     consumer.commit(asynchronous=False)
                     done.set()
+        consumer.close()
 
     thread = threading.Thread(target=work)
     thread.start()
     try:
         assert done.wait(40), "it did not read what is there"
-        yield
+        yield ended.set
     finally:
         ended.set()
         thread.join(20)
-        consumer.close()
 
 
 def lines(text: str) -> list[str]:
@@ -162,12 +165,19 @@ def lines(text: str) -> list[str]:
 def test_apaches_tool_and_kops_tell_the_same_of_a_group(
     address: str, kops: Kops, tool: Tool, topic: str, request: pytest.FixtureRequest
 ) -> None:
+    kops("group", "reset", "idle", "--topic", topic, "--to-earliest", "--yes")
     with member(address, "readers", topic, 60):
         for words in (
             ("--describe", "--group", "readers"),
             ("--describe", "--group", "readers", "--members"),
+            ("--describe", "--group", "readers", "--members", "--verbose"),
             ("--describe", "--group", "readers", "--state"),
+            ("--describe", "--group", "readers", "--group", "idle", "--state"),
+            ("--describe", "--group", "readers", "--group", "idle", "--members"),
+            ("--describe", "--all-groups"),
             ("--list",),
+            ("--list", "--type"),
+            ("--list", "--type", "classic"),
             ("--list", "--state"),
             ("--list", "--state", "Stable"),
         ):
@@ -180,9 +190,7 @@ def test_apaches_tool_and_kops_tell_the_same_of_a_group(
         kops("group", "delete", "readers", "--yes", code=4)
         kops("group", "delete-offsets", "readers", "--topic", topic, "--yes", code=4)
     words = ("--describe", "--group", "readers")
-    assert sorted(lines(kops("group", *words))) == sorted(
-        [*tool(*words), "Consumer group 'readers' has no active members."]
-    )
+    assert sorted(lines(kops("group", *words))) == sorted(tool(*words))
     assert lines(kops("group", "--list", "--state", "Stable")) == tool("--list", "--state", "Stable")
 
 
@@ -216,6 +224,65 @@ def test_every_form_of_reset_goes_where_apaches_goes(
     tool("--reset-offsets", "--group", "mover", "--topic", f"{topic}:0", "--to-offset", "4", "--execute")
     found = json.loads(kops("group", "describe", "mover", "--offsets", "-o", "json"))["items"]
     assert [one["committed"] for one in found] == [4, 30]
+
+
+def test_several_groups_and_single_partitions_are_reset_at_once_and_by_file(
+    address: str, kops: Kops, tool: Tool, topic: str, tmp_path: Path
+) -> None:
+    names = ("--group", "one", "--group", "two")
+    tool("--reset-offsets", *names, "--topic", f"{topic}:0,1", "--to-offset", "20", "--execute")
+    words = ("--reset-offsets", *names, "--all-topics", "--shift-by", "-5", "--export", "--dry-run")
+    exported = kops("group", *words)
+    assert sorted(lines(exported)) == sorted(line.replace('"', "") for line in tool(*words))
+    file = tmp_path / "several.csv"
+    file.write_text(exported.replace("two,", "other,"))
+    kops("group", "reset", "one", "other", "--from-file", str(file), "--yes")
+    kops("group", "reset", "one", "two", "--topic", f"{topic}:1", "--to-latest", "--yes")
+    for group, expected in (("one", [15, 30]), ("two", [20, 30]), ("other", [15, 15])):
+        found = json.loads(kops("group", "describe", group, "--offsets", "-o", "json"))["items"]
+        assert [one["committed"] for one in found] == expected
+    tool("--reset-offsets", "--group", "one", "--topic", f"{topic}:0", "--to-earliest", "--execute")
+    tool("--reset-offsets", *names, "--from-file", str(tmp_path / "none.csv"), "--dry-run")  # it says so, and ends well
+    refused = kops("group", "reset", "one", "--from-file", str(tmp_path / "none.csv"), "--yes", code=2)
+    assert "no such file" in refused
+    said = kops("group", "reset", "one", "--from-group", "two", "--yes", "-o", "json")
+    assert [one["target"] for one in json.loads(said)["items"]] == [20, 30]
+
+
+def test_a_reset_waits_for_the_members_to_leave(address: str, kops: Kops, topic: str) -> None:
+    with member(address, "busy", topic, 60) as leave:
+        words = ("group", "reset", "busy", "--to-offset", "7", "--yes")
+        assert "reader at 127.0.0.1" in kops(*words, "--wait-empty", "300ms", code=4)
+        later = threading.Timer(0.5, leave)
+        later.start()
+        kops(*words, "--wait-empty", "60s")
+        later.join()
+    found = json.loads(kops("group", "describe", "busy", "--offsets", "-o", "json"))["items"]
+    assert [one["committed"] for one in found] == [7, 7]
+
+
+def test_a_watch_says_how_fast_a_group_reads_until_it_is_interrupted(address: str, kops: Kops, topic: str) -> None:
+    kops("group", "reset", "slow", "--topic", topic, "--to-earliest", "--yes")
+    words = ["group", "describe", "slow", "--watch", "--interval", "0.3", "-o", "ndjson"]
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "kops", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path.cwd()
+    )
+    try:
+        assert watching.stdout is not None
+        first = json.loads(watching.stdout.readline())
+        assert (first["lag"], first["consumedPerSecond"], first["secondsToCatchUp"]) == (60, 0, None)
+        kops("group", "reset", "slow", "--to-offset", "25", "--yes")
+        told = first
+        while told["lag"] == 60:
+            told = json.loads(watching.stdout.readline())
+        assert told["lag"] == 10
+        assert told["consumedPerSecond"] > 0
+        assert told["secondsToCatchUp"] > 0
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 130
+    finally:
+        watching.kill()
+        watching.communicate()
 
 
 def test_what_was_changed_is_put_back(address: str, kops: Kops, tool: Tool, topic: str) -> None:
@@ -293,7 +360,7 @@ def test_groups_from_before_0_9_are_looked_at_moved_and_deleted_in_zookeeper(
         kops("undo", "--yes", "--bootstrap-server", servers[0])
         assert committed() == [5, 12]
         kops("group", "delete", "old", *way, code=4)  # nobody is there to be asked
-        kops("group", "delete", "old", "--yes", *way)
+        kops("group", "delete", "old", "--legacy", "--yes", *way, "--bootstrap-server", servers[0])
         assert client.exists("/consumers/old") is None
     finally:
         client.stop()
