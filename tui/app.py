@@ -1,6 +1,7 @@
 """The application: which screen is shown, the command bar, the keys that hold everywhere, and the one feed."""
 
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +31,8 @@ from tui.screens.zookeeper import ZooKeeperScreen
 from tui.widgets.command_bar import CommandBar
 
 SKIP_MS = 5000
+PAINT_SHARE = 5
+"""So many times as long as painting took, nothing is painted again."""
 SCREENS: dict[str, type[KopsScreen]] = {
     "overview": OverviewScreen,
     "brokers": BrokersScreen,
@@ -76,6 +79,8 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
             self.theme = theme
         self.said: tuple[str, bool] = ("", False)
         self.painting = False
+        self.took = 0.0
+        """Seconds, of the last time."""
 
     def on_mount(self) -> None:
         self.feed.changed = self.changed
@@ -96,12 +101,15 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
 
     @on(Fresh)
     def _fresh(self) -> None:
-        self.set_timer(0.04, self._paint)
+        # A long table is painted less often: keys come first.
+        self.set_timer(max(0.04, PAINT_SHARE * self.took), self._paint)
 
     def _paint(self) -> None:
         self.painting = False
         if self._shown is not None:
+            began = time.perf_counter()
             self._shown.repaint()
+            self.took = time.perf_counter() - began
 
     def _tick(self) -> None:
         """Without anything new ages grow, highlights end, and a probe goes on."""

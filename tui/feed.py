@@ -44,6 +44,9 @@ MEASURED = 2000
 class Feed:
     """The picture of one cluster, kept fresh. ``changed`` is called on the event loop when there is something new."""
 
+    lives = True
+    """Whether what is shown has an age: a recording has none."""
+
     def __init__(self, context: Context, interval: float = 1.0) -> None:
         self.context = context
         self.interval = interval

@@ -66,6 +66,8 @@ class History:
         if before is None:
             self.gone_since = dict.fromkeys(set(view.everyone) - view.alive, view.at)
             return []
+        if len(self.changed) > 1000:
+            self.changed = {key: one for key, one in self.changed.items() if view.at - one.at < HIGHLIGHT_MS}
         found = [*self._brokers(before, view), *self._processes(before.processes, view)]
         if before.controller != view.controller:
             text = f"{_broker(before.controller)} → {_broker(view.controller)}"

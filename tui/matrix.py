@@ -66,29 +66,34 @@ def rows(
     ``folded``: whether a topic, of which so many partitions would be shown, is to take one row.
     """
     internal = {topic.name for topic in view.topics if topic.internal}
+    touched = _touched(history, now)
     shown: dict[str, list[tuple[str, Partition]]] = {}
     for name, partition in view.partitions.items():
         state = state_of(partition, gauges)
-        touched = history.was(name, "isr", now) or history.was(name, "leader", now)
-        if not affected or state != "ok" or touched:
+        if not affected or state != "ok" or name in touched:
             shown.setdefault(partition.topic, []).append((state, partition))
-    found = []
-    for topic, parts in shown.items():
+    # Ten thousand rows are not sorted: topics are, and what is worse goes into an earlier pile.
+    piles: dict[tuple[int, bool], list[Row]] = {}
+    for topic in sorted(shown, key=natural):
+        parts, later = sorted(shown[topic], key=_index), topic in internal
         if len(parts) > 1 and folded(topic, len(parts)):
             worst = min((state for state, _ in parts), key=SEVERITY.__getitem__)
-            order = (SEVERITY[worst], topic in internal, natural(topic))
-            found.append((*order, _summary(view, gauges, trends, topic, parts, worst)))
+            row = _summary(view, gauges, trends, topic, parts, worst)
+            piles.setdefault((SEVERITY[worst], later), []).append(row)
             continue
-        found += [
-            (
-                SEVERITY[state],
-                topic in internal,
-                natural(one.name),
-                _row(view, gauges, history, trends, now, one, state),
-            )
-            for state, one in parts
-        ]
-    return [row for *_, row in sorted(found, key=lambda one: one[:3])]
+        for state, one in parts:
+            row = _row(view, gauges, history, trends, now, one, state)
+            piles.setdefault((SEVERITY[state], later), []).append(row)
+    return [row for rank in sorted(piles) for row in piles[rank]]
+
+
+def _index(one: tuple[str, Partition]) -> int:
+    return one[1].index
+
+
+def _touched(history: History, now: int) -> set[str]:
+    """Partitions of which something changed just now."""
+    return {name for name, column in history.changed if column in ("isr", "leader") and history.was(name, column, now)}
 
 
 def _summary(
@@ -142,23 +147,26 @@ def natural(name: str) -> tuple[tuple[int, str], ...]:
 def _row(
     view: View, gauges: Gauges, history: History, trends: Trends, now: int, partition: Partition, state: str
 ) -> Row:
-    letters = [letter(partition, broker, view.present) for broker in view.everyone]
-    known = trends.of(partition.name)
-    floor = (gauges.min_isr or {}).get(partition.topic, -1)
     return Row(
         partition.name,
         partial(_cells, view, gauges, history, trends, now, partition, state),
-        (
-            natural(partition.name),
-            *letters,
-            partition.leader,
-            partition.leader_epoch,
-            len(partition.isr),
-            floor,
-            known[-1] if known else -1,
-            SEVERITY[state],
-        ),
+        partial(_sorts, view, gauges, trends, partition, state),
         text=f"{partition.name} {state}",
+    )
+
+
+def _sorts(view: View, gauges: Gauges, trends: Trends, partition: Partition, state: str) -> tuple[object, ...]:
+    """What each column is sorted by."""
+    known = trends.of(partition.name)
+    return (
+        natural(partition.name),
+        *(letter(partition, broker, view.present) for broker in view.everyone),
+        partition.leader,
+        partition.leader_epoch,
+        len(partition.isr),
+        (gauges.min_isr or {}).get(partition.topic, -1),
+        known[-1] if known else -1,
+        SEVERITY[state],
     )
 
 

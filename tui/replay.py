@@ -4,6 +4,7 @@ It can be paused, hastened, and moved to any moment; nothing is asked of anybody
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -33,12 +34,14 @@ class ReplayFeed(Feed):
 
     def __init__(self, lines: Sequence[Line], path: str) -> None:
         name = str(lines[0].fields.get("name", ""))
-        super().__init__(Context(f"{name} (replay of {path})", read_only=True))
+        super().__init__(Context(f"{name}, replay of {os.path.basename(path)}", read_only=True))
         self.lines = lines
         self.speed = 1.0
         self.watching = "from the recording"
         self.position = 0.0
         self._next = 0
+
+    lives = False
 
     @property
     def length(self) -> int:

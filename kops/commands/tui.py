@@ -1,5 +1,6 @@
 """``kops tui``: the dashboard."""
 
+import gc
 import sys
 from contextlib import ExitStack
 from typing import Annotated
@@ -44,6 +45,7 @@ def show(
         feed: Feed | None = ReplayFeed(recording.read(replay), replay)
         KopsApp(Context(replay), first=screen, feed=feed, theme=theme).run()
         return
+    _collect_seldom()
     context: Context | None = run.context
     with ExitStack() as stack:
         while context is not None:
@@ -52,3 +54,13 @@ def show(
                 feed.recorder = Recorder(stack.enter_context(Recording(record, wall_ms(), context.name)))
                 record = None  # another context is another cluster: it does not belong on the same recording
             context = KopsApp(context, first=screen, feed=feed, theme=theme).run()
+
+
+def _collect_seldom() -> None:
+    """Ten thousand rows come and go at each look; looking for cycles among them took longer than painting.
+
+    What is not part of a cycle is freed at once all the same.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)

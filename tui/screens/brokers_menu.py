@@ -21,7 +21,9 @@ class BrokersMenu(KopsScreen):
             self.kops.say("kops did not start this cluster: its brokers cannot be harmed from here", bad=True)
         elif self.feed.context.read_only:
             self.kops.say("this context is read-only", bad=True)
-        elif view is not None:
+        elif view is None:
+            self.kops.say("the brokers are not known yet: in a moment", bad=True)
+        else:
             self._menu(actions.possible(view, self.preferred_brokers()))
 
     @work(group="dialogs")

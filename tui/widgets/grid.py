@@ -38,16 +38,20 @@ class Row:
     """``key`` stays the same over refreshes. ``sorts``: what each column is sorted by, the cells' text when empty.
 
     ``cells`` may be a function: it is called when the row is first drawn, which most rows of a long table never are;
-    ``text`` is then what the filter looks at.
+    ``text`` is then what the filter looks at. So may ``sorts``, called when the table is sorted by a column.
     """
 
-    __slots__ = ("_cells", "_text", "key", "sorts")
+    __slots__ = ("_cells", "_sorts", "_text", "key")
 
     def __init__(
-        self, key: str, cells: Cells | Callable[[], Cells], sorts: tuple[object, ...] = (), text: str | None = None
+        self,
+        key: str,
+        cells: Cells | Callable[[], Cells],
+        sorts: tuple[object, ...] | Callable[[], tuple[object, ...]] = (),
+        text: str | None = None,
     ) -> None:
         self.key = key
-        self.sorts = sorts
+        self._sorts = sorts
         self._cells = cells
         self._text = text
 
@@ -56,6 +60,12 @@ class Row:
         if callable(self._cells):
             self._cells = self._cells()
         return self._cells
+
+    @property
+    def sorts(self) -> tuple[object, ...]:
+        if callable(self._sorts):
+            self._sorts = self._sorts()
+        return self._sorts
 
     @property
     def text(self) -> str:
@@ -282,9 +292,11 @@ class Grid(ScrollView, can_focus=True):
     def _go(self, index: int) -> None:
         if not self.rows:
             return
-        self.cursor = self.rows[max(0, min(index, len(self.rows) - 1))].key
+        before, now = self._index(), max(0, min(index, len(self.rows) - 1))
+        self.cursor = self.rows[now].key
         self._reveal()
-        self.refresh()
+        for one in {before, now} - {None}:
+            self.refresh(Region(0, (one or 0) + 1 - self.scroll_offset.y, self.size.width, 1))
         self.post_message(self.Moved(self))
 
     def _reveal(self) -> None:

@@ -17,7 +17,6 @@ _COLOURS = {
 
 
 LONG, SHORT = ("under-replicated", "under-min-ISR", "offline"), ("URP", "<min-ISR", "offline")
-RECORDED = (Condition.REPLAY, Condition.ENDED)
 
 
 class Header(Static):
@@ -25,7 +24,15 @@ class Header(Static):
 
     DEFAULT_CSS = "Header { height: 2; padding: 0 1; background: $panel; }"
 
+    shown: tuple[Feed, str] | None = None
+
+    def on_resize(self) -> None:
+        """Its lines were cut to the width before, which is nothing when a screen is first put together."""
+        if self.shown is not None:
+            self.show(*self.shown)
+
     def show(self, feed: Feed, title: str) -> None:
+        self.shown = (feed, title)
         self.update(Text("\n").join([self._first(feed, title), self._second(feed)]))
 
     def _first(self, feed: Feed, title: str) -> Text:
@@ -44,7 +51,7 @@ class Header(Static):
 
     def _condition(self, feed: Feed) -> list[tuple[str, str]]:
         condition = feed.condition
-        old = f"{age(feed.age_ms)} ago " if feed.view and condition not in RECORDED else ""
+        old = f"{age(feed.age_ms)} ago " if feed.view and feed.lives else ""
         return [(old, "dim" if condition is Condition.LIVE else ""), (f" {condition.value} ", _COLOURS[condition])]
 
     def _second(self, feed: Feed) -> Text:
