@@ -94,6 +94,6 @@ def _alter(ctx: Context, topic: str, index: int, path: str) -> int:
     try:
         ctx.services.replicas.moves.alter(topic, index, path)
     except KafkaError as error:
-        logger.warning("%s-%d: no move to %s: %s", topic, index, path, error)
+        logger.debug("%s-%d: no move to %s: %s", topic, index, path, error)
         return int(error.code)
     return int(ErrorCode.NONE)

@@ -321,6 +321,10 @@ class Replicas:
         logger.error("log dir %s is offline, with %d partitions", directory, len(partitions))
         self._on_dir_failed(directory)
 
+    def tell_controller_of(self, directory: str) -> None:
+        """Something has changed in a log dir: the controller asks again what of it can be led or followed."""
+        self._on_dir_failed(directory)
+
     def is_offline(self, topic: str, index: int) -> bool:
         """Whether the partition was here, on a dir that failed."""
         return (topic, index) in self._offline or self.logdirs.is_offline(topic, index)

@@ -68,6 +68,7 @@ class RoleChanges:
     on_topics_removed: Callable[[tuple[str, ...]], None] = field(default=lambda topics: None)
     on_controller: Callable[[], None] = field(default=lambda: None)
     _level: int = logging.INFO
+    _refused: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def become_leader_or_follower(self, request: LeaderAndIsrRequest) -> Errors:
         """Apply a LeaderAndIsr; an error code for each partition.
@@ -156,6 +157,7 @@ class RoleChanges:
     def _lead(self, wanted: Wanted) -> HostedPartition:
         replicas, state = self.replicas, wanted.state
         hosted = self._log_of(wanted)
+        self._check_complete(wanted, hosted)
         effects = hosted.partition.lead(state, hosted.log.log_end_offset, replicas.host.clock.monotonic())
         logger.log(
             self._level,
@@ -166,10 +168,32 @@ class RoleChanges:
         hosted.role_changed()
         return hosted
 
+    def _check_complete(self, wanted: Wanted, hosted: HostedPartition) -> None:
+        """Do not lead with a log that lost records, as far as recovery can tell, while another is in sync.
+
+        KAFKA_STORAGE_ERROR has the controller take this replica out of the ISR and elect another, whom it then follows.
+        Kafka's brokers lead whatever they found.
+        """
+        if hosted.log.may_lack_committed and any(replica != self._broker_id for replica in wanted.state.isr):
+            logger.error("%s is not led by this broker, whose log has lost records: others are in sync", hosted)
+            self._refused[wanted.key] = hosted.log.log_dir
+            raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR)
+
+    def _offer_again(self) -> None:
+        """What was not led, because its log is not complete, has another leader now: it can be followed."""
+        for key, directory in list(self._refused.items()):
+            state = self.replicas.metadata.partition(*key)
+            if state is None or state.leader not in (-1, self._broker_id):
+                del self._refused[key]
+                if state is not None and self.replicas.get(*key) is None:
+                    self.replicas.tell_controller_of(directory)
+
     def _follow(self, wanted: Wanted) -> HostedPartition:
         replicas, state = self.replicas, wanted.state
         replicas.fetchers.remove(*wanted.key)
         hosted = self._log_of(wanted)
+        if self._broker_id not in state.isr:
+            hosted.log.may_lack_committed = False  # it will not be in the ISR before it has all
         effects = hosted.partition.follow(state)
         logger.log(self._level, "%s follows %d in epoch %d", hosted, state.leader, state.leader_epoch)
         replicas.perform(hosted, effects)
@@ -214,6 +238,8 @@ class RoleChanges:
         """
         if delta.removed_topics:
             self.on_topics_removed(delta.removed_topics)
+        if self._refused:
+            self._offer_again()
         if not delta.brokers_changed:
             return
         now = self.replicas.host.clock.monotonic()

@@ -60,6 +60,7 @@ class Log:
         "leader_epochs",
         "log_end_offset",
         "log_start_offset",
+        "may_lack_committed",
         "on_damaged",
         "partition",
         "positions",
@@ -87,6 +88,8 @@ class Log:
         self.recovery_point = 0
         self.rewinds = self.synced_rewinds = 0
         self.durability = flushing.Durability(self)
+        self.may_lack_committed = False
+        """Recovery found less than was committed, or cut what had more behind it: others should lead."""
         self.on_damaged: Callable[[], None] = _nobody_mends
         self.leader_epochs = LeaderEpochs(log_dir.files, directory)
         self.producers = ProducerState(log_dir.files, directory)

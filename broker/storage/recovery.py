@@ -19,7 +19,19 @@ from broker.storage.damage import epochs_agree, examine, missing_before, rebuild
 from broker.storage.index import IndexCorrupt
 from broker.storage.leader_epochs import NEVER, LeaderEpochs
 from broker.storage.producer_state import SnapshotCorrupt
-from broker.storage.segment import CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Hole, Segment
+from broker.storage.segment import (
+    CLEANED,
+    DELETED,
+    INDEX,
+    LOG,
+    MAX_INT,
+    SNAPSHOT,
+    SWAP,
+    TIME_INDEX,
+    TXN_INDEX,
+    Hole,
+    Segment,
+)
 from broker.storage.soundness import Unsound, checked_batches, next_sound
 from broker.wire import batch as batches
 from broker.wire.batch import HEADER_SIZE, BatchHeader
@@ -64,8 +76,8 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
     if log.log_end_offset - log.recovery_point >= log.config.flush_messages:
         log.durability.require()  # found in the page cache of a process that was killed, perhaps not on the disk
     log.leader_epochs.release()
-    _remove_stray_snapshots(log)
-    yield from replay_producers(log, now_ms, known.producer_expiration_ms)
+    snapshots = _remove_stray_snapshots(log)
+    yield from replay_producers(log, now_ms, known.producer_expiration_ms, snapshots)
     _load_topic_id(log)
 
 
@@ -77,9 +89,14 @@ def create_log(log: Log, now_ms: int) -> None:
     log.segments[0].jitter_ms = log.random_jitter()
 
 
-def replay_producers(log: Log, now_ms: int, expiration_ms: int | None = None) -> Iterator[None]:
-    """Producer state from the newest good snapshot up to the log end, and the batches after it."""
-    start = _restore_snapshot(log, now_ms, expiration_ms)
+def replay_producers(
+    log: Log, now_ms: int, expiration_ms: int | None = None, snapshots: Sequence[int] | None = None
+) -> Iterator[None]:
+    """Producer state from the newest good snapshot up to the log end, and the batches after it.
+
+    ``snapshots``: their offsets, ascending, where they are known.
+    """
+    start = _restore_snapshot(log, now_ms, expiration_ms, _snapshots_of(log) if snapshots is None else snapshots)
     if start >= log.log_end_offset:
         return
     count = 0
@@ -103,11 +120,14 @@ def replay_producers(log: Log, now_ms: int, expiration_ms: int | None = None) ->
         log.producers.expire(now_ms, expiration_ms)
 
 
-def _restore_snapshot(log: Log, now_ms: int, expiration_ms: int | None) -> int:
+def _snapshots_of(log: Log) -> list[int]:
+    names = log.dir.files.listdir(log.directory)
+    return sorted(_base(name) for name in names if name.endswith(SNAPSHOT))
+
+
+def _restore_snapshot(log: Log, now_ms: int, expiration_ms: int | None, offsets: Sequence[int]) -> int:
     """Load the newest usable snapshot; the offset from which batches must be replayed."""
     log.producers.producers = {}
-    names = log.dir.files.listdir(log.directory)
-    offsets = sorted(int(name.removesuffix(SNAPSHOT)) for name in names if name.endswith(SNAPSHOT))
     for offset in reversed(offsets):
         path = log.producers.snapshot_path(offset)
         if offset > log.log_end_offset:
@@ -309,10 +329,11 @@ def _recover_segment(
     holes: dict[int, Hole] = {}
     while True:
         yield from run.go_on(log)
-        if run.is_at_end or run.expected >= protected:
-            break
-        hole = _hole_at(log, run, epochs)
+        hole = None if run.is_at_end else _hole_at(log, run, epochs)
         if hole is None:
+            break
+        if run.expected >= protected:
+            log.may_lack_committed = True
             break
         logger.error("%s-%d: segment %d is damaged: %s", log.topic, log.partition, segment.base, hole)
         holes[hole.position] = hole
@@ -366,15 +387,24 @@ class _Run:
             # offsets and epochs only ascend: what follows was truncated once, and came back with a power loss
             self.is_old = head.base_offset < self.expected or 0 <= head.leader_epoch < log.leader_epochs.latest
             self.overlaps = not self.is_old and self.until is not None and head.last_offset >= self.until
-            if self.was_truncated:
+            if self.was_truncated or not self._follows_on(log, position, head):
                 return
             log.leader_epochs.assign(head.leader_epoch, head.base_offset)
             self.good, self.expected = position + head.size, head.next_offset
 
+    def _follows_on(self, log: Log, position: int, head: BatchHeader) -> bool:
+        """Whether a base offset that leaves some out can be right, as no CRC says: what follows tells."""
+        if head.base_offset == self.expected:
+            return True
+        after = position + head.size
+        if after + HEADER_SIZE > self.segment.size:
+            return log.config.compact and head.last_offset - self.segment.base <= MAX_INT
+        return batches.header(self.segment.pread(HEADER_SIZE, after)).base_offset >= head.next_offset
+
 
 def _hole_at(log: Log, run: _Run, epochs: Sequence[int]) -> Hole | None:
     """The hole that begins where ``run`` has stopped; None where nothing sound comes after it."""
-    if run.was_truncated:
+    if run.was_truncated and not (run.is_old and run.until is None):
         is_missing = run.until is not None and run.expected < run.until
         return Hole(run.good, run.segment.size, run.expected, run.until or 0) if is_missing else None
     limit = NEVER if run.until is None else run.until
@@ -422,16 +452,17 @@ def _settle_offsets(log: Log, known: Checkpointed, now_ms: int) -> None:
     log.leader_epochs.truncate_from_end(log.log_end_offset)
     log.leader_epochs.truncate_from_start(log.log_start_offset)
     log.high_watermark = min(max(known.high_watermark, log.log_start_offset), log.log_end_offset)
+    log.may_lack_committed = log.may_lack_committed or log.log_end_offset < known.high_watermark
 
 
-def _remove_stray_snapshots(log: Log) -> None:
-    """Snapshots that belong to no segment go, save the newest (a clean stop's)."""
-    names = log.dir.files.listdir(log.directory)
-    offsets = sorted(_base(name) for name in names if name.endswith(SNAPSHOT))
+def _remove_stray_snapshots(log: Log) -> list[int]:
+    """Snapshots that belong to no segment go, save the newest (a clean stop's); the offsets of those that stay."""
+    offsets = _snapshots_of(log)
     bases = {segment.base for segment in log.segments}
     for offset in offsets[:-1]:
         if offset not in bases:
             log.dir.files.unlink(log.producers.snapshot_path(offset))
+    return [offset for offset in offsets if offset in bases or offset == offsets[-1]]
 
 
 def _base(name: str) -> int:

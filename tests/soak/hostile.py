@@ -208,7 +208,8 @@ async def run(hostilities: Hostilities, frame_count: int, *, all_cuts: bool) -> 
     await cluster.create(TOPIC, [[0]])
     honest = asyncio.ensure_future(hostilities.be_honest())
     await asyncio.sleep(0.5)
-    memory, descriptors, lines = hostilities.memory(), hostilities.process.num_fds(), hostilities.lines()
+    memory, lines = hostilities.memory(), hostilities.lines()
+    connections = len(hostilities.process.net_connections())
     if all_cuts:
         await hostilities.send(cut_everywhere(apis, hostilities.dice))
     await hostilities.send(islice(frames(apis, hostilities.dice), frame_count))
@@ -223,9 +224,9 @@ async def run(hostilities: Hostilities, frame_count: int, *, all_cuts: bool) -> 
     await flood(hostilities)
 
     async def back() -> bool:
-        return hostilities.process.num_fds() <= descriptors + 10
+        return len(hostilities.process.net_connections()) <= connections + 2
 
-    await eventually("descriptors are back", back, 30)
+    await eventually("only honest connections are left", back, 30)
     honest.cancel()
     await asyncio.gather(honest, return_exceptions=True)
     more = hostilities.lines() - lines

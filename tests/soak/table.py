@@ -40,6 +40,10 @@ SOAKS: dict[str, Soak] = {
         "brokers go up and down while the dashboard runs in a terminal: it answers, and its memory stays flat",
         "tests.soak.dashboard:soak",
     ),
+    "faults": Soak(
+        "three brokers under load are killed, frozen, cut off and damaged; the checker judges what clients were told",
+        "tests.soak.faults:soak",
+    ),
     "hostile": Soak(
         "frames and batches that lie, floods and slow readers: an honest client notices nothing",
         "tests.soak.hostile:soak",

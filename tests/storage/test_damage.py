@@ -192,6 +192,21 @@ def test_recovery_keeps_what_follows_damage_below_what_was_committed(tmp_path: P
     assert dict(everything(again)) == truth
 
 
+@pytest.mark.parametrize("bit", range(0, 64, 3))
+@pytest.mark.parametrize("last", [True, False])
+def test_a_base_offset_that_changed_does_not_stop_the_recovery(tmp_path: Path, bit: int, last: bool) -> None:
+    log = written(tmp_path)
+    truth = dict(everything(log))
+    log.close()
+    victim = max((tmp_path / "t-0").glob("*.log"))
+    at = [at for at, _ in batches.headers(victim.read_bytes())][-1 if last else 2]
+    flip(victim, at * 8 + bit)
+    again = reopen(tmp_path, config={"segment_bytes": 1000})
+    assert again.log_end_offset in truth
+    assert dict(everything(again)) == {offset: each for offset, each in truth.items() if offset < again.log_end_offset}
+    assert again.may_lack_committed == (not last)
+
+
 def test_recovery_cuts_damage_above_what_was_committed(tmp_path: Path) -> None:
     log = written(tmp_path)
     log.close()
