@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -132,6 +134,49 @@ async def test_a_process_that_does_not_accept_but_is_there_is_not_told(watches: 
         watches += [Watching(held.getsockname()[1], was_here=True) for _ in range(8)]
         await asyncio.sleep(6 * WINDOW_S)
         assert [each.calls for each in watches] == [[]] * 8
+
+
+ACCEPTING = """
+import socket
+door, kept = socket.create_server(("127.0.0.1", 0), backlog=2), []
+print(door.getsockname()[1], flush=True)
+while True:
+    kept.append(door.accept())
+"""
+
+
+async def test_a_stopped_process_is_not_told_though_its_connection_breaks_and_its_backlog_fills(
+    watches: list[Watching],
+) -> None:
+    """A real process, stopped for many windows; the same one is told once it is killed."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", ACCEPTING, stdout=asyncio.subprocess.PIPE)
+    crowd: list[socket.socket] = []
+    try:
+        assert process.stdout is not None
+        port = int(await process.stdout.readline())
+        watches.append(seen := Watching(port))
+        await until(lambda: seen.watch.is_connected)
+        process.send_signal(signal.SIGSTOP)
+        for _ in range(8):  # more than its backlog takes: from then on the kernel is silent
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+            crowd.append(one)
+        assert seen.watch._held is not None
+        seen.watch._held.abort()  # as a reset by something in between
+        await asyncio.sleep(8 * WINDOW_S)
+        assert seen.calls == []
+        process.send_signal(signal.SIGCONT)
+        await until(lambda: seen.watch.is_connected)
+        assert seen.calls == []
+        process.kill()
+        await until(lambda: bool(seen.calls))
+    finally:
+        for one in crowd:
+            one.close()
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
 
 
 async def test_a_name_with_several_addresses_refuses_when_all_of_them_do() -> None:
