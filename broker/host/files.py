@@ -10,6 +10,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from stat import S_ISDIR
 from typing import NamedTuple, Protocol
 
 
@@ -196,7 +197,7 @@ class RealFiles:
             found = os.stat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return FileStat(found.st_size, found.st_mtime_ns // 1_000_000, os.path.isdir(path))
+        return FileStat(found.st_size, found.st_mtime_ns // 1_000_000, S_ISDIR(found.st_mode))
 
     def listdir(self, path: str) -> list[str]:
         return sorted(os.listdir(path))

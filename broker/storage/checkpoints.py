@@ -24,13 +24,14 @@ def read_lines(files: Files, path: str) -> list[list[str]]:
 
     Raises CheckpointCorrupt.
     """
-    found = files.stat(path)
-    if found is None or found.size == 0:
-        return []
     try:
         text = files.read(path).decode()
+    except FileNotFoundError:
+        return []
     except UnicodeDecodeError as error:
         raise CheckpointCorrupt(f"{path}: not text") from error
+    if not text:
+        return []
     if not text.endswith("\n"):
         raise CheckpointCorrupt(f"{path}: cut within its last line")
     lines = text.splitlines()
@@ -62,10 +63,12 @@ def format_offsets(offsets: Iterable[tuple[str, int, int]]) -> bytes:
 def read_topic_id(files: Files, directory: str) -> UUID | None:
     """The topic id in ``partition.metadata``; None where there is no file. Raises CheckpointCorrupt."""
     path = f"{directory}/{PARTITION_METADATA}"
-    if files.stat(path) is None:
-        return None
     fields: dict[str, str] = {}
-    for line in files.read(path).decode(errors="replace").splitlines():
+    try:
+        content = files.read(path)
+    except FileNotFoundError:
+        return None
+    for line in content.decode(errors="replace").splitlines():
         name, _, value = line.partition(":")
         fields[name.strip()] = value.strip()
     try:
