@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,12 @@ from broker.wire.keys import ApiKey
 from broker.wire.messages.find_coordinator import FindCoordinatorRequest, FindCoordinatorResponse
 from broker.wire.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from broker.wire.messages.join_group import JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse
+from broker.wire.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetCommitResponse,
+)
 from broker.wire.messages.sync_group import SyncGroupRequest, SyncGroupRequestAssignment, SyncGroupResponse
 
 UNKNOWN_MEMBER_ID, MEMBER_ID_REQUIRED = 25, 79
@@ -126,6 +133,42 @@ async def group_of_20(cluster: Cluster, seconds: float) -> Figures:
     return await _group(cluster, 20)
 
 
+async def assigned(port: int, topic: str, size: int) -> float:
+    """Seconds from the first consumer's start until ``size`` of aiokafka share ``size`` partitions, one each."""
+    from aiokafka import AIOKafkaConsumer
+
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it warns of every rebalance
+    group = fresh("consumers")
+    await coordinator_port(port, group)
+    consumers = [
+        AIOKafkaConsumer(topic, bootstrap_servers=f"127.0.0.1:{port}", group_id=group, heartbeat_interval_ms=100)
+        for _ in range(size)
+    ]
+    began = time.perf_counter()
+    await asyncio.gather(*(consumer.start() for consumer in consumers))
+    while any(len(consumer.assignment()) != 1 for consumer in consumers):
+        await asyncio.sleep(0.005)
+    taken = time.perf_counter() - began
+    await asyncio.gather(*(consumer.stop() for consumer in consumers))
+    return taken
+
+
+async def _consumers(cluster: Cluster, size: int) -> Figures:
+    topic = fresh("shared")
+    await topic_of(cluster, topic, size)
+    return {"s": statistics.median([await assigned(cluster.port, topic, size) for _ in range(5)])}
+
+
+@row("group: 1 consumer of aiokafka has its partition", 1, s=Times(3))
+async def consumers_1(cluster: Cluster, seconds: float) -> Figures:
+    return await _consumers(cluster, 1)
+
+
+@row("group: 20 consumers of aiokafka have a partition each", 1, s=Times(3))
+async def consumers_20(cluster: Cluster, seconds: float) -> Figures:
+    return await _consumers(cluster, 20)
+
+
 @row("librdkafka, 100 B records", 1, produced_per_s=Times(1), consumed_per_s=Times(1))
 async def librdkafka(cluster: Cluster, seconds: float) -> Figures:
     topic = fresh("librdkafka")
@@ -168,6 +211,31 @@ async def tool_help(cluster: Cluster, seconds: float) -> Figures:
     return await asyncio.to_thread(_tool, cluster, ["--help"], ["--help"])
 
 
+GROUPS, GROUP_PARTITIONS = 1000, 10
+
+
+@row("command line: 1000 groups of 10 partitions", 1, list_s=AtMost(1), lag_s=AtMost(3))
+async def many_groups(cluster: Cluster, seconds: float) -> Figures:
+    """kops on either engine: every group's state, and every group's lag."""
+    topic = fresh("offsets")
+    await topic_of(cluster, topic, GROUP_PARTITIONS)
+    connection = await Connection.open(await coordinator_port(cluster.port, topic))
+    places = [OffsetCommitRequestPartition(partition_index=p, committed_offset=0) for p in range(GROUP_PARTITIONS)]
+    for number in range(GROUPS):
+        request = OffsetCommitRequest(
+            group_id=f"{topic}-{number}", topics=[OffsetCommitRequestTopic(name=topic, partitions=places)]
+        )
+        done: OffsetCommitResponse = await connection.request(ApiKey.OFFSET_COMMIT, 5, request)
+        assert {p.error_code for t in done.topics for p in t.partitions} == {0}
+    connection.close()
+
+    def seconds_of(*words: str) -> float:
+        return statistics.median(_run([sys.executable, "-m", "kops", *words, "-b", f"127.0.0.1:{cluster.port}"]))
+
+    listed = await asyncio.to_thread(seconds_of, "group", "list")
+    return {"list s": listed, "lag s": await asyncio.to_thread(seconds_of, "group", "lag")}
+
+
 def _tool(cluster: Cluster, ours: list[str], theirs: list[str]) -> Figures:
     """A median of seconds from exec to exit: kops, or what kafka-topics.sh runs."""
     if cluster.engine == "kops":
@@ -177,9 +245,14 @@ def _tool(cluster: Cluster, ours: list[str], theirs: list[str]) -> Figures:
         command = ["java", *flags, "org.apache.kafka.tools.TopicCommand", *theirs]
     if asks_broker := command[-1] != "--help":
         command.append(f"127.0.0.1:{cluster.port}")
+    return {"s": statistics.median(_run(command, check=asks_broker))}
+
+
+def _run(command: list[str], *, check: bool = True) -> list[float]:
+    """Seconds from exec to exit, five times."""
     taken = []
     for _ in range(5):
         began = time.perf_counter()
-        subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=asks_broker)
+        subprocess.run(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=check)
         taken.append(time.perf_counter() - began)
-    return {"s": statistics.median(taken)}
+    return taken
