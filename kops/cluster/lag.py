@@ -11,6 +11,7 @@ from kops.cluster import groups, offsets
 from kops.cluster.groups import Group, Listed, Member
 from kops.cluster.metadata import snapshot
 from kops.cluster.offsets import EARLIEST, LATEST, Position
+from kops.errors import KopsError
 from kops.session import Session
 from kops.words import counted
 
@@ -133,14 +134,30 @@ def paces(
     interval: float,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[list[Pace]]:
-    """What happened in each ``interval`` seconds, until ``stop``. Members and partitions are looked up every time."""
+    """What happened in each ``interval`` seconds, until ``stop``. Members and partitions are looked up every time.
+
+    A group whose coordinator moves is looked for again for as long as ``session.timeout``; then its error is raised.
+    """
+    from kafka.errors import KafkaError
+
     before, began = {one.group.id: one for one in measure(session, chosen)}, time.monotonic()
     while not stop():
         time.sleep(interval)
-        after, ended = {one.group.id: one for one in measure(session, chosen)}, time.monotonic()
+        try:
+            after, ended = {one.group.id: one for one in measure(session, _found(session, chosen))}, time.monotonic()
+        except (KopsError, KafkaError):
+            if time.monotonic() - began > session.timeout:
+                raise
+            continue
         stamp = time.time_ns() // 1_000_000
         yield [_pace(before.get(name), now, ended - began, stamp) for name, now in after.items()]
         before, began = after, ended
+
+
+def _found(session: Session, chosen: Sequence[Listed]) -> list[Listed]:
+    """The same groups, at the coordinators that they have now."""
+    names = {one.id for one in chosen}
+    return [one for one in groups.listed(session) if one.id in names]
 
 
 def _pace(before: GroupLag | None, now: GroupLag, seconds: float, stamp: int) -> Pace:

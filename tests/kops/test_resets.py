@@ -6,16 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from kops.cluster import times
+from kops.cluster import groups, lag, times
 from kops.cluster.changes import DONE, UNDONE, OffsetChange, Step
-from kops.cluster.groups import Committed
+from kops.cluster.groups import Committed, Group, Listed
+from kops.cluster.lag import GroupLag
+from kops.cluster.metadata import Broker
 from kops.cluster.offsets import Position
 from kops.columns.group_views import span
 from kops.commands.apache import rewrite
-from kops.errors import BadUsage, NotFound
+from kops.contexts import Context
+from kops.errors import BadUsage, Failed, NotFound
 from kops.operations import journal, targets
 from kops.operations.reset import _step
 from kops.operations.targets import Target, Where
+from kops.session import Session
 
 HERE = Position("orders", 0)
 
@@ -138,6 +142,30 @@ def test_the_journal_keeps_what_was_before_and_finds_what_can_be_undone(
 )
 def test_apaches_lines_about_groups_are_understood(line: str, rewritten: str) -> None:
     assert " ".join(rewrite(line.split())) == rewritten
+
+
+def test_a_watch_goes_on_when_the_coordinator_moves_and_ends_when_nobody_takes_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = Broker(1, "localhost", 9092)
+    session = Session(Context(bootstrap_servers="localhost:9092"), timeout=1000.0)
+    group = Group("g", "Empty", "consumer", "", here)
+    at_rest, moves = GroupLag(group, ()), Failed("NotCoordinator")
+    looks: list[GroupLag | Failed] = [at_rest, moves, at_rest, moves]
+
+    def look(_session: Session, _chosen: object) -> list[GroupLag]:
+        found = looks.pop(0)
+        if isinstance(found, Failed):
+            raise found
+        return [found]
+
+    monkeypatch.setattr(lag, "measure", look)
+    monkeypatch.setattr(groups, "listed", lambda _session: [Listed("g", "consumer", "Empty", here)])
+    rounds = lag.paces(session, [], 0.0)
+    assert [one.now.group.id for one in next(rounds)] == ["g"]
+    session.timeout = -1.0
+    with pytest.raises(Failed, match="NotCoordinator"):
+        next(rounds)
 
 
 def test_lengths_of_time_have_two_units() -> None:
