@@ -1,5 +1,6 @@
 """The consumer groups: state, members, lag, pace and what is wrong; behind each its partitions and members."""
 
+from functools import cache
 from typing import ClassVar
 
 from rich.text import Text
@@ -14,7 +15,7 @@ from tui.lagging import Doing, Lagging
 from tui.rates import spark
 from tui.screens.deeds_menu import ResetMenu
 from tui.snapshots import LOADING, UNAVAILABLE, age, count
-from tui.widgets.grid import Grid, Heading, Row
+from tui.widgets.grid import Cells, Grid, Heading, Row
 
 HEADINGS = (
     Heading("GROUP"),
@@ -105,9 +106,14 @@ class GroupsScreen(ResetMenu):
         seen = [one for one in self.seen or () if not self.topic or self.topic in _topics(one)]
         if self.topic and self.seen:
             grid.empty = lambda: f"no group has committed anything for {self.topic} (esc: all groups)"
-        grid.show(HEADINGS, [self._row(one, self.lagging.of(one)) for one in seen])
+        grid.show(HEADINGS, [self._row(one) for one in seen])
 
-    def _row(self, one: GroupLag, doing: Doing) -> Row:
+    def _row(self, one: GroupLag) -> Row:
+        """Worked out when it is drawn, filtered or sorted by."""
+        worked_out = cache(lambda: self._work_out(one, self.lagging.of(one)))
+        return Row(one.group.id, lambda: worked_out()[0], lambda: worked_out()[1])
+
+    def _work_out(self, one: GroupLag, doing: Doing) -> tuple[Cells, tuple[object, ...]]:
         unknown = any(part.lag is None for part in one.partitions)
         left = doing.seconds_left(one.total)
         waiting = LOADING if doing.produced is None or doing.consumed is None else "∞"
@@ -125,7 +131,7 @@ class GroupsScreen(ResetMenu):
         )
         paces = (doing.produced or 0.0, doing.consumed or 0.0)
         numbers = (len(one.group.members), one.total, one.oldest_ms or 0, *paces)
-        return Row(one.group.id, cells, (one.group.id, one.group.state, *numbers))
+        return cells, (one.group.id, one.group.state, *numbers)
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:

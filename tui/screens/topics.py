@@ -1,6 +1,7 @@
 """The topics, and behind each its partitions and settings."""
 
 from collections.abc import Mapping
+from functools import cache, partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -18,7 +19,7 @@ from tui.matrix import SEVERITY, state_of
 from tui.screens.deeds_menu import Deeds
 from tui.screens.groups import GroupsScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, count, size
-from tui.widgets.grid import Grid, Heading, Row
+from tui.widgets.grid import Cells, Grid, Heading, Row
 
 HEADINGS = (
     Heading("TOPIC"),
@@ -62,6 +63,12 @@ class TopicsScreen(Deeds):
             grid.show(HEADINGS, [self._row(view, one) for one in sorted(view.topics, key=lambda one: one.internal)])
 
     def _row(self, view: View, topic: Topic) -> Row:
+        """Worked out when it is drawn, or sorted by: of a thousand topics few are on the screen."""
+        worked_out = cache(partial(self._work_out, view, topic))
+        return Row(topic.name, lambda: worked_out()[0], lambda: worked_out()[1])
+
+    def _work_out(self, view: View, topic: Topic) -> tuple[Cells, tuple[object, ...]]:
+        """Cells, and what they are sorted by."""
         gauges, names = self.feed.gauges, [one.name for one in topic.partitions]
         behind = sum(view.partitions[name].under_replicated for name in names if name in view.partitions)
         heads = [_head(view.partitions.get(name), gauges.ends) for name in names]
@@ -81,7 +88,7 @@ class TopicsScreen(Deeds):
             "yes" if topic.internal else "",
         )
         numbers = (sum(known) if complete else -1, -1.0 if rate is None else rate, -1 if held is None else held)
-        return Row(topic.name, cells, (topic.name, len(names), topic.replication_factor, behind, *numbers))
+        return cells, (topic.name, len(names), topic.replication_factor, behind, *numbers)
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:

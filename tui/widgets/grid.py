@@ -166,6 +166,8 @@ class Grid(ScrollView, can_focus=True):
 
     def _matches(self, row: Row) -> bool:
         needle = self.needle.lower()
+        if not needle:
+            return True
         if needle.startswith("!"):
             return needle[1:] not in row.text.lower() or needle == "!"
         return needle in row.text.lower()
