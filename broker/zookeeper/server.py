@@ -109,8 +109,7 @@ class ZooKeeperServer:
         for name in files.listdir(config.snap_dir):
             if name.startswith(_UNFINISHED):
                 files.unlink(os.path.join(config.snap_dir, name))
-        if not numbered(files, config.snap_dir, "snapshot"):
-            await self._write_snapshot()
+        await self._keep_what_was_found()
         self.journal.start()
         await self._listen()
         loop = asyncio.get_running_loop()
@@ -119,6 +118,16 @@ class ZooKeeperServer:
             loop.create_task(self._sweep(), name="zookeeper-sweep"),
             loop.create_task(self._remove_overdue(), name="zookeeper-containers"),
         ]
+
+    async def _keep_what_was_found(self) -> None:
+        """A snapshot, as loadData takes one: a log whose sync has failed may read well from the page cache, and every
+        later sync of it succeeds, yet it is gone with the power. The next transactions must not hang upon it.
+        """
+        snapshots = numbered(self.host.files, self.config.snap_dir, "snapshot")
+        if not snapshots or snapshots[-1][0] < self.tree.last_zxid:
+            await self._write_snapshot()
+            self._since_snapshot = 0
+            self._purge()
 
     async def _sync_logs(self) -> None:
         """What was replayed may be in the page cache only, of a server that was killed, and so may a cut.

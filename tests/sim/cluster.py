@@ -65,6 +65,7 @@ class Cluster:
 
     def start_zookeeper(self) -> None:
         process, host = self.host("zookeeper")
+        self.zookeeper = None
 
         async def run() -> None:
             config = ZooKeeperConfig(data_dir="/zookeeper", client_port=ZOOKEEPER_PORT, tick_time=1000)

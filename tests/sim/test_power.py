@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from broker.wire.errors import ErrorCode
@@ -36,4 +38,27 @@ def test_what_was_acknowledged_with_flush_survives_the_loss_of_all_power(seed: i
     leader = leader_of(cluster, "orders")
     assert cluster.call(client.produce("orders", b"after", to=leader)) == ErrorCode.NONE
     assert cluster.call(client.read("orders", of=leader)) == [*acknowledged, b"after"]
+    cluster.close()
+
+
+def test_zookeeper_does_not_go_on_from_a_log_whose_sync_failed() -> None:
+    """Its pages read well and count as clean, so that no later sync writes them: they are gone with the power."""
+    cluster = Cluster(4)
+    cluster.start()
+    client = Client(cluster)
+    disk = cluster.disks["zookeeper"]
+    disk.sync_error = errno.EIO
+    client.process.spawn(client.create("lost", via=controller_of(cluster)), "create")
+    cluster.until(lambda: cluster.world.processes["zookeeper"].dead, 30, "ZooKeeper ends when its disk fails")
+    disk.sync_error = None
+    cluster.start_zookeeper()
+    cluster.until(cluster.tree, 10, "ZooKeeper is back")
+    cluster.world.run(10)
+    assert cluster.call(client.create("orders", via=controller_of(cluster))) == ErrorCode.NONE
+    cluster.lose_power("zookeeper")
+    cluster.start_zookeeper()
+    cluster.until(cluster.tree, 10, "ZooKeeper can be started")
+    tree = cluster.tree()
+    assert tree is not None
+    assert "/brokers/topics/orders" in tree.nodes
     cluster.close()
