@@ -22,10 +22,13 @@ if __name__ == "__main__":  # ctrl-c while the modules below are loaded is no re
 from broker.broker import KafkaServer, StartupFailed
 from broker.config import BROKER_KEY, ConfigError, KafkaConfig
 from broker.host import Host, real_host
+from broker.storage.room import has_room
 
 USAGE = "Usage: python -m broker server.properties [--override name=value]..."
 KILLED_BY_SIGNAL = 130
 SAME_SIGNAL_SECONDS = 1.0
+WAIT_FOR_ROOM = "KOPS_WAIT_FOR_ROOM"
+"""Directories that were full, told by this process to itself when it starts anew."""
 
 log = logging.getLogger("kafka.Kafka")
 
@@ -95,7 +98,9 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
 async def _serve(host: Host, config: KafkaConfig) -> int:
     stopping = asyncio.Event()
     _handle_signals(stopping)
-    server = KafkaServer(host, config, _halt)
+    await _wait_for_room(host, stopping)
+    anew = _Anew(stopping)
+    server = KafkaServer(host, config, _halt, anew.wanted)
     starting = asyncio.ensure_future(server.start())
     stop_asked = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({starting, stop_asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -116,7 +121,42 @@ async def _serve(host: Host, config: KafkaConfig) -> int:
     gc.freeze()
     await stop_asked
     await server.stop()
+    if anew.is_wanted:
+        _exec(())
     return 0
+
+
+class _Anew:
+    """A disk was full, or has room again: this process begins again from its start, under its number."""
+
+    def __init__(self, stopping: asyncio.Event) -> None:
+        self.is_wanted = False
+        self._stopping = stopping
+
+    def wanted(self, dirs: tuple[str, ...], at_once: bool) -> None:
+        """``at_once``: as after kill -9, to wait for room in one of ``dirs``."""
+        if at_once:
+            log.error("[KafkaServer] no log dir is left, for want of room in %s: starts anew", ", ".join(dirs))
+            _exec(dirs)
+        self.is_wanted = True
+        self._stopping.set()
+
+
+def _exec(dirs: tuple[str, ...]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.environ[WAIT_FOR_ROOM] = os.pathsep.join(dirs)
+    os.execv(sys.executable, sys.orig_argv)
+
+
+async def _wait_for_room(host: Host, stopping: asyncio.Event) -> None:
+    """Until one of the directories that were full is not; nothing is written before."""
+    dirs = [path for path in os.environ.pop(WAIT_FOR_ROOM, "").split(os.pathsep) if path]
+    if not dirs:
+        return
+    log.error("waiting for room in %s: make some, the broker goes on by itself then", ", ".join(dirs))
+    while not stopping.is_set() and not any(has_room(host.files, path) for path in dirs):
+        await host.clock.sleep(1.0)
 
 
 def _handle_signals(stopping: asyncio.Event) -> None:

@@ -48,6 +48,7 @@ from broker.replication.role_changes import RoleChanges
 from broker.replication.zookeeper_isr import ZooKeeperChanges
 from broker.settings import Settings
 from broker.storage.logdirs import LogDirs, NoLogDirs
+from broker.storage.room import has_room
 from broker.strays import set_strays_aside
 from broker.zk import znodes
 from broker.zk.client import ZooKeeperClient
@@ -61,6 +62,7 @@ _TO_BIND = {
 }
 
 SESSION_FILE = "zookeeper.session"
+LOOK_FOR_ROOM_SECONDS = 1.0
 REGISTER_AGAIN_SECONDS = 1.0
 STOP_SECONDS = 30.0
 
@@ -75,9 +77,19 @@ class StartupFailed(Exception):
 
 
 class KafkaServer:
-    """One broker. ``halt(reason)`` must end the process at once, without :meth:`stop`: see Exit.halt."""
+    """One broker. ``halt(reason)`` must end the process at once, without :meth:`stop`: see Exit.halt.
 
-    def __init__(self, host: Host, config: KafkaConfig, halt: Callable[[str], None]) -> None:
+    ``start_anew(dirs, at_once)``: their disks were full. At once, as the last ones; else they have room again.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        config: KafkaConfig,
+        halt: Callable[[str], None],
+        start_anew: Callable[[tuple[str, ...], bool], None] | None = None,
+    ) -> None:
+        self._start_anew = start_anew
         self.host = host
         self.config = config
         self._halt = halt
@@ -402,9 +414,21 @@ class KafkaServer:
         """Replicas let go of what was there, and then tell. A directory may fail before there are replicas."""
         if self._wired:
             self.replicas.log_dir_failed(directory, partitions)
+        if directory in self.logdirs.full_dirs and self.logdirs.live_dirs:
+            self._spawn(self._wait_for_room(directory), f"room in {directory}")
+
+    async def _wait_for_room(self, directory: str) -> None:
+        """A directory that was full is taken back by starting anew, which the controller knows how to deal with."""
+        while not has_room(self.host.files, directory):
+            await self.host.clock.sleep(LOOK_FOR_ROOM_SECONDS)
+        if self._start_anew is not None:
+            log.warning("there is room in %s again: the broker stops and starts to use it", directory)
+            self._start_anew((), False)
 
     def _on_disk_failed(self, reason: str) -> None:
         """No directory is left, or what was synced cannot be trusted."""
+        if self.logdirs.full_dirs and not self.logdirs.live_dirs and self._start_anew is not None:
+            self._start_anew(self.logdirs.full_dirs, True)
         self._halt(f"{reason}\nRepair or replace the disk, or take the directory out of log.dirs; then start again.")
 
     def _tell_controller_of(self, directory: str) -> None:

@@ -19,6 +19,7 @@ from broker.storage.log import Log
 from broker.storage.log_dir import LogDir
 from broker.storage.meta_properties import MetaProperties, check_agreement, read_meta, write_meta
 from broker.storage.recovery import create_log
+from broker.storage.room import is_full
 from broker.storage.segment import OpenFiles
 from broker.wire.errors import ErrorCode, KafkaError
 
@@ -59,6 +60,8 @@ class LogDirs:
         self.futures = Futures(self, host)
         self._open_files = OpenFiles(min(OPEN_SEGMENTS, host.net.descriptors() // 2))
         self._dirs = {path: self._log_dir(path) for path in config.log_dirs}
+        self.full_dirs: tuple[str, ...] = ()
+        """Those that are offline because their disks were full."""
         self._metas: dict[str, MetaProperties] = {}
         self._locks: dict[str, Lock] = {}
         self._logs: dict[tuple[str, int], Log] = {}
@@ -344,6 +347,8 @@ class LogDirs:
             self._logs.pop(key).close()
         self.futures.dir_failed(log_dir)
         logger.error("log dir %s is offline: %s", log_dir.path, error)
+        if is_full(self._host.files, log_dir.path, error):
+            self.full_dirs += (log_dir.path,)
         logger.error("make room there or repair the disk, then restart the broker: other log dirs go on meanwhile")
         self._host.clock.call_later(0, self._tell, log_dir.path, gone)
 

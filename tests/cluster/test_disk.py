@@ -5,6 +5,8 @@ The disk is filled with a limit on the size of files (ulimit -f), which fails a 
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,46 @@ async def test_a_leader_whose_only_directory_is_full_ends_and_another_leads(tmp_
         values = await cluster.read("orders")
         assert sorted({value[:3] for value in values}) == [b"%03d" % number for number in range(written)]
         await cluster.isr("orders", {0, 2})
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 48 MiB of its own."""
+    path = tmp_path / "small"
+    path.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=48m", "none", str(path)]
+    if subprocess.run(["mount", *options], capture_output=True, check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+@pytest.mark.parametrize("dirs", [1, 2])
+async def test_a_disk_that_was_full_is_used_again_once_there_is_room(
+    tmp_path: Path, small_disk: Path, dirs: int
+) -> None:
+    names = [str(small_disk / "logs"), *(str(tmp_path / f"other-{number}") for number in range(dirs - 1))]
+    async with Cluster(tmp_path, brokers=1, log_dirs=",".join(names)) as cluster:
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(bytes(36 << 20))
+        await cluster.create("full", [[0], [0]])
+        on_small = next(index for index in range(2) if (small_disk / f"logs/full-{index}").exists())
+        talk = cluster.talk(0)
+        taken = 0
+        while not (await talk.produce("full", [VALUE], on_small, acks=1)).error_code:
+            taken += 1
+            assert taken < 40
+        process = cluster.nodes[0].process
+        pid = process.pid
+        await eventually("it waits", lambda: told(cluster, "waiting for room" if dirs == 1 else "is offline"))
+        ballast.unlink()
+        await eventually("it has begun anew", lambda: told(cluster, "started (kafka.server", 2))
+        await cluster.leader("full", on_small)
+        assert len(await cluster.read("full", on_small)) == taken
+        await cluster.produce("full", [b"again"], on_small)
+        assert process.running
+        assert process.pid == pid
+
+
+async def told(cluster: Cluster, words: str, times: int = 1) -> bool:
+    return cluster.nodes[0].process.output().count(words) >= times

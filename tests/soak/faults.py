@@ -241,6 +241,7 @@ HARMS: dict[str, Callable[[Harm], Awaitable[None]]] = {
 async def run(wish: Wish, directory: Path, names: tuple[str, ...] = tuple(HARMS)) -> Verdict:
     """Harm after harm, each once in an order by the seed before any comes again, until the time is over."""
     verdict, dice, counts, slowest = Verdict(), Random(wish.seed), Counter[str](), 0.0
+    latent: list[str] = []
     cluster = Cluster(directory, brokers=3, log_segment_bytes="100000", default_replication_factor="3")
     async with cluster:
         await cluster.create(TOPIC, [[0, 1, 2], [1, 2, 0], [2, 0, 1]], min_insync_replicas="2")
@@ -267,15 +268,18 @@ async def run(wish: Wish, directory: Path, names: tuple[str, ...] = tuple(HARMS)
             elif (status := await cluster.stop(broker_id)) != 0:
                 verdict.faults.append(f"broker {broker_id} ended with {status}")
         for partition in range(PARTITIONS):
-            load.history.final[partition] = {
-                f"broker {broker_id}": held(node.data, partition) for broker_id, node in cluster.nodes.items()
-            }
+            logs = {f"broker {broker_id}": held(node.data, partition) for broker_id, node in cluster.nodes.items()}
+            load.history.final[partition] = {name: log for name, log in logs.items() if log is not None}
+            latent += [name for name, log in logs.items() if log is None]
+            if len(load.history.final[partition]) == 0:
+                verdict.faults.append(f"partition {partition}: no replica is whole")
         for broker_id, node in cluster.nodes.items():
             if "Traceback" in (output := node.process.output()):
                 at = output.index("Traceback")
                 verdict.faults.append(f"a traceback of broker {broker_id}: {output[max(at - 300, 0) : at + 1500]}")
     verdict.faults += [str(each) for each in check(load.history)][:20]
     verdict.figures |= dict(sorted(counts.items()))
+    verdict.figures["replicas damaged, unread"] = len(latent)
     verdict.figures["history"] = str(load.history)
     verdict.figures["longest gap of acks, s"] = f"{load.longest_gap:.1f}"
     verdict.figures["longest until whole, s"] = f"{slowest:.1f}"

@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as AioPartition
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
-from broker.wire.records import read_all
+from broker.wire import batch as batches
+from broker.wire.records import read_records
 from tests.sim.checker import History, Kind, Outcome, Seen, Violation, Write
 
 TOPIC = "orders"
@@ -164,9 +165,16 @@ class Load:
         self._read[reader][partition] = offset + 1
 
 
-def held(directory: Path, partition: int) -> list[tuple[int, bytes]]:
-    """Every record in the files of a broker that was stopped."""
-    found = []
+def held(directory: Path, partition: int) -> list[tuple[int, bytes]] | None:
+    """Every record in the files of a broker that was stopped; None where bits that were flipped were never read."""
+    found: list[tuple[int, bytes]] = []
     for path in sorted((directory / f"{TOPIC}-{partition}").glob("*.log")):
-        found += [(record.offset, record.value or b"") for record in read_all(path.read_bytes())]
+        data, end = path.read_bytes(), 0
+        for at, head in batches.headers(data):
+            if head.magic != 2 or not batches.crc_matches(data, at) or head.base_offset != len(found):
+                return None
+            found += [(record.offset, record.value or b"") for record in read_records(data, at)]
+            end = at + head.size
+        if end != len(data):
+            return None
     return found
