@@ -1,5 +1,6 @@
 """The application: which screen is shown, the command bar, the keys that hold everywhere, and the one feed."""
 
+import gc
 import json
 import time
 from collections.abc import Iterable
@@ -31,6 +32,8 @@ from tui.screens.zookeeper import ZooKeeperScreen
 from tui.widgets.command_bar import CommandBar
 
 SKIP_MS = 5000
+COLLECT_SECONDS = 15.0
+"""Dialogs and screens that were closed are cycles, and Python looks for those seldom here: see kops.commands.tui."""
 PAINT_SHARE = 5
 """So many times as long as painting took, nothing is painted again."""
 SCREENS: dict[str, type[KopsScreen]] = {
@@ -87,6 +90,10 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         self.feed.start()
         self.push_screen(self.first)
         self.set_interval(0.5, self._tick)
+        self.set_interval(COLLECT_SECONDS, self._collect)
+
+    def _collect(self) -> None:
+        gc.collect()
 
     async def on_unmount(self) -> None:
         await self.feed.stop()

@@ -37,11 +37,14 @@ class OrderlyKeys(App[Context]):
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
             return
+        if not self.is_running or not self.screen_stack:
+            return  # typed while it ends
         await self._opened()
         types = isinstance(self.focused, Input) and event.is_printable
         if types or not (await self._bound(event.key, priority=True) or await self._bound(event.key)):
             await super().on_event(event)
-        await self._settled(self.focused, self.screen)
+        if self.screen_stack:
+            await self._settled(self.focused, self.screen)
 
     async def _bound(self, key: str, *, priority: bool = False) -> bool:
         """Whether a binding took it; its action has run then."""
@@ -51,7 +54,7 @@ class OrderlyKeys(App[Context]):
         """The screen on top is put together, and what is to have the focus has it."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + LONGEST
-        while loop.time() < deadline:
+        while loop.time() < deadline and self.screen_stack:
             screen = self.screen
             if screen.is_mounted and (screen.focused is not None or not any(map(_takes_focus, screen.query(Widget)))):
                 return

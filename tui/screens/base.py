@@ -7,9 +7,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from tui.feed import Feed
+from tui.widgets.footer import KeyLine
 from tui.widgets.grid import Grid
 from tui.widgets.header import Header
 
@@ -47,7 +48,7 @@ class KopsScreen(Screen[None]):
         yield from self.body()
         yield Static(id="line")
         yield Input(id="filter", compact=True, placeholder="only rows that contain this; ! in front: that do not")
-        yield Footer(compact=True, show_command_palette=False)
+        yield KeyLine(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         self.query_one("#filter").display = False
@@ -76,7 +77,7 @@ class KopsScreen(Screen[None]):
     @property
     def _composed(self) -> bool:
         """Not before it is put together, nor while it is taken away."""
-        return bool(self.is_mounted and self.is_attached and self.query("Header") and self.query("Footer"))
+        return bool(self.is_mounted and self.is_attached and self.query("Header") and self.query(KeyLine))
 
     def paint_header(self) -> None:
         header = self.query_one(Header)
