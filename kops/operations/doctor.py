@@ -224,6 +224,8 @@ def _replicas(seen: Chart) -> Iterator[Ailment]:
             mend = f"kops broker stop {broker}; kops broker start {broker}"
             yield Ailment(PROBLEM, "replica", f"{name}-{index}", what, mend)
         for name, index in sorted(have - assigned - moving):
+            if name in seen.marked:
+                continue  # its deletion is told of
             what = f"broker {broker} has a log that nobody assigned to it"
             mend = (
                 f"kops broker stop {broker}, remove {name}-{index}, kops broker start {broker}"
@@ -242,8 +244,8 @@ def _leftovers(seen: Chart) -> Iterator[Ailment]:
         for one in folder.replicas
     }
     for folder, one in seen.disks:
-        if one.kind == DELETE and folder.broker in seen.alive:
-            continue  # its broker is about to remove it
+        if (one.kind == DELETE and folder.broker in seen.alive) or one.topic in seen.marked:
+            continue  # its broker is about to remove it, or will when the deletion goes on
         if one.kind in (REPLICA, FUTURE) and (
             (folder.broker, one.topic, one.partition) in told
             or (folder.broker not in seen.alive and one.topic in seen.known)

@@ -71,6 +71,25 @@ def test_a_deletion_that_does_not_end_says_why() -> None:
     assert "delete.topic.enable is false on broker 1" in found.what
 
 
+def test_what_a_deletion_that_waits_leaves_on_disks_is_told_once() -> None:
+    seen = chart(brokers=(1,))
+    gone = Topic("doomed", partitions=(Partition("doomed", 0, 1, 3, (1, 2), (1,)),))
+    log = Replica("doomed", 0, 10, 0, future=False)
+    seen = replace(
+        seen,
+        seen=replace(seen.seen, topics=()),
+        views={1: replace(seen.seen, topics=())},
+        zookeeper={"doomed": gone},
+        marked=frozenset({"doomed"}),
+        configured=frozenset({"doomed"}),
+        disks=[(DataDir("/e", 2, "abc"), PartitionDir("/e/doomed-0", "doomed", 0))],
+        folders={1: [LogDirectory(1, "/d", "", 1, 1, (log,))]},
+    )
+    (found,) = examine(seen)
+    assert (found.check, found.subject) == ("deletion", "doomed")
+    assert found.what == "marked for deletion, not deleted: broker 2 is down"
+
+
 def test_a_topic_that_only_one_side_knows() -> None:
     assert told(replace(chart(), zookeeper={}, configured=frozenset())) == [(PROBLEM, "metadata", "t")]
     more = {"t": chart().known["t"], "u": Topic("u")}
