@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from broker.storage import unsynced
+
 if TYPE_CHECKING:
     from broker.storage.log import Log
     from broker.storage.segment import Segment
@@ -72,6 +74,14 @@ def _nobody_minds() -> None:
 
 async def flush(log: Log) -> None:
     """fsync everything up to the log end, then move the recovery point there. Raises OSError: stop the broker."""
+    try:
+        await _flush(log)
+    except OSError:
+        unsynced.mark(log.dir.files, log.dir.path)
+        raise
+
+
+async def _flush(log: Log) -> None:
     checkpointed = log.synced_rewinds
     while (seen := log.rewinds) != checkpointed:
         # The checkpoint calls synced what was cut. It must know better before anything written there since is

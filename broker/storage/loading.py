@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from broker.config import KafkaConfig, LogConfig
 from broker.host import Files, Host
-from broker.storage import checkpoints, directory_names
+from broker.storage import checkpoints, directory_names, unsynced
 from broker.storage.checkpoints import CheckpointCorrupt
 from broker.storage.log import Log
 from broker.storage.log_dir import LogDir
@@ -29,6 +29,7 @@ async def load_dir(
     """
     files, path = host.files, log_dir.path
     clean = files.stat(f"{path}/{CLEAN_SHUTDOWN}") is not None
+    is_marked = unsynced.is_marked(files, path)
     if clean:
         files.unlink(f"{path}/{CLEAN_SHUTDOWN}")
         await files.fsync_dir(path)
@@ -48,8 +49,14 @@ async def load_dir(
                 configs[topic] = config_of(topic)
             log = Log(log_dir, f"{path}/{name}", topic, partition, configs[topic])
             key = topic, partition
+            if is_marked:
+                await unsynced.rewrite(host, log.directory, points.get(key, 0))
             known = Checkpointed(
-                clean, points.get(key, 0), starts.get(key, 0), watermarks.get(key, 0), config.producer_id_expiration_ms
+                clean and not is_marked,
+                points.get(key, 0),
+                starts.get(key, 0),
+                watermarks.get(key, 0),
+                config.producer_id_expiration_ms,
             )
             for _ in open_log(log, known, host.clock.wall_ms()):
                 if host.clock.monotonic() >= resume:
@@ -60,6 +67,8 @@ async def load_dir(
             loaded.append(log)
     except (CheckpointCorrupt, OldFormat) as error:
         raise OSError(str(error)) from error
+    if is_marked:
+        await unsynced.unmark(files, path)
     return loaded
 
 
