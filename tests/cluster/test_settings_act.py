@@ -1,4 +1,4 @@
-"""Settings of brokers and topics act on running brokers: disabled deletion, sizes, codecs, unclean elections."""
+"""Settings of brokers and topics act on running brokers: deletion, sizes, codecs, elections, racks."""
 
 from __future__ import annotations
 
@@ -113,11 +113,15 @@ async def elect_unclean(cluster: Cluster, topic: str, ask: int) -> int:
     return int(reply.replica_election_results[0].partition_result[0].error_code)
 
 
-async def test_an_unclean_leader_comes_with_the_topics_setting_or_by_hand_and_loses_what_it_had_not(
+async def test_an_unclean_leader_comes_by_setting_or_by_hand_loses_what_it_had_not_and_gives_way_to_the_preferred(
     tmp_path: Path,
 ) -> None:
-    async with Cluster(tmp_path) as cluster:
+    cluster = Cluster(tmp_path, leader_imbalance_check_interval_seconds="1")
+    for broker_id, rack in enumerate(("a", "b", "b")):
+        cluster.nodes[broker_id].process.settings["broker.rack"] = rack
+    async with cluster:
         controller = int((await cluster._ask(0).metadata()).controller_id)
+        await placed_by_rack(cluster, controller)
         follower, leader = [each for each in cluster.nodes if each != controller]
         topics = ("by-setting", "by-hand")
         for topic in topics:
@@ -145,6 +149,14 @@ async def test_an_unclean_leader_comes_with_the_topics_setting_or_by_hand_and_lo
         cluster.start(leader)
         for topic in topics:
             await cluster.isr(topic, {leader, follower})
-            assert await cluster.leader(topic) == follower
             await cluster.produce(topic, [b"after"])
+            assert await cluster.leader(topic, not_=follower) == leader  # put back where it is preferred
             assert await cluster.read(topic) == [b"both", b"after"]
+
+
+async def placed_by_rack(cluster: Cluster, controller: int) -> None:
+    """Broker 0 is alone in its rack: with two replicas it has one of every partition."""
+    assert await cluster._ask(controller).create("spread", partitions=6, replicas=2) == ErrorCode.NONE
+    found = (await cluster._ask(controller).metadata("spread")).topics[0].partitions
+    assert len(found) == 6 and all(0 in each.replica_nodes for each in found)
+    assert {node for each in found for node in each.replica_nodes} == {0, 1, 2}
