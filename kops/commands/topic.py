@@ -76,7 +76,7 @@ def describe(
             kept = [
                 p
                 for p in kept
-                if (under_min_isr and len(p.isr) < needed.get(p.topic, 1))
+                if (under_min_isr and (p.leader < 0 or len(p.isr) < needed.get(p.topic, 1)))
                 or (at_min_isr and len(p.isr) == needed.get(p.topic, 1))
             ]
         run.show(TOPIC_PARTITIONS, kept, kafka.partitions)
