@@ -10,10 +10,10 @@ import pytest
 from kops.cli import main
 from kops.cluster.topic_use import BrokerRules
 from kops.errors import Refused
-from kops.local import clusters, processes, state
+from kops.local import clusters, data_dirs, processes, state
 from kops.operations import purge
 from kops.operations.purge_survey import Finding, Survey
-from tests.kops import purging
+from tests.kops import doctoring, purging
 from tests.kops.purging import Ground
 from tests.ports import free_ports
 
@@ -53,11 +53,11 @@ def ground(ours: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
     for name in ("KOPS_CONTEXT", "KOPS_BOOTSTRAP_SERVERS", "KOPS_ZOOKEEPER", "KOPS_OUTPUT"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*words: str, code: int = 0) -> str:
+    def run(*words: str, code: int | None = 0) -> str:
         capfd.readouterr()
         ended = main(words)
         said = capfd.readouterr()
-        assert ended == code, f"kops {' '.join(words)} ended with {ended}: {said.out[-700:]} {said.err}"
+        assert code in (None, ended), f"kops {' '.join(words)} ended with {ended}: {said.out[-700:]} {said.err}"
         return said.out
 
     known = clusters.cluster("purge")
@@ -103,6 +103,14 @@ def test_znodes_wiped_by_hand(ground: Ground) -> None:
     purging.znodes_wiped_by_hand(ground)
 
 
+def test_directories_removed_under_running_brokers(ground: Ground) -> None:
+    purging.directories_removed_under_running_brokers(ground)
+
+
+def test_the_same_name_created_again(ground: Ground, feed: Callable[[bytes], None]) -> None:
+    purging.the_same_name_created_again(ground, feed)
+
+
 def test_directories_left_on_one_of_three_brokers(ground: Ground) -> None:
     purging.directories_left_on_one_broker(ground, stopped(ground))
 
@@ -115,6 +123,14 @@ def test_a_producer_that_brings_it_back_is_told_of(ground: Ground) -> None:
     purging.a_producer_that_brings_it_back(ground)
 
 
+def test_the_doctor_finds_what_only_one_side_has_and_names_what_mends_it(ground: Ground, tmp_path: Path) -> None:
+    doctoring.leftovers_of_each_side(ground, tmp_path)
+
+
+def test_the_doctor_says_what_a_broker_that_is_away_leaves_undone(ground: Ground) -> None:
+    doctoring.a_broker_that_is_away(ground)
+
+
 def test_forbidden_deletion_is_said_before_anything_is_tried() -> None:
     found = Survey("t", (Finding("zookeeper", "/brokers/topics/t", ("/brokers/topics/t",)),), (1,), ())
     made = purge.Plan(found, BrokerRules(not_deleting=(1,)))
@@ -122,3 +138,9 @@ def test_forbidden_deletion_is_said_before_anything_is_tried() -> None:
     found.views[1] = purge.Topic("t")
     with pytest.raises(Refused, match="delete.topic.enable is false on broker 1"):
         purge.check(made, force=True)
+
+
+def test_a_directory_is_not_made_again_where_its_broker_cannot_be_seen(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="t-0 was removed under a running broker"):
+        data_dirs.restore(str(tmp_path), "t-0")
+    assert list(tmp_path.iterdir()) == []
