@@ -162,3 +162,16 @@ def test_a_recorded_failover_is_replayed(snap_compare: object, tmp_path: Path) -
     feed.paused = True
     feed.seek(2500)
     assert snap_compare(KopsApp(feed.context, first="isr", feed=feed), terminal_size=(100, 30), run_before=painted)  # type: ignore[operator]
+
+
+def test_data_that_is_too_old_is_dimmed(snap_compare: object) -> None:
+    app, feed = dashboard("isr")
+
+    async def silent(pilot: "Pilot[object]") -> None:
+        feed.show(view())
+        feed.later(12)
+        feed.fail("no broker answers")
+        await painted(pilot)
+        assert pilot.app.screen.has_class("stale")
+
+    assert snap_compare(app, terminal_size=(80, 24), run_before=silent)  # type: ignore[operator]

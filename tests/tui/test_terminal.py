@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from kops.cluster import recording
 from tests.cluster.clusters import Cluster
 from tests.cluster.processes import eventually
 from tests.tui.terminal import Terminal
+from tui.replay import ReplayFeed
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -23,9 +25,9 @@ async def test_a_killed_leader_is_seen_on_the_screen_as_zookeeper_pushes_it(tmp_
     async with Cluster(tmp_path) as cluster:
         await cluster.create("orders", [[1, 2, 0], [0, 1, 2]])
         await cluster.produce("orders", [b"one", b"two"])
-        zookeeper = f"127.0.0.1:{cluster.zookeeper_port}"
-        async with dashboard(cluster, tmp_path, "isr", "--zookeeper", zookeeper) as terminal:
-            await terminal.until("orders-0", "orders-1", "LIVE", "pushed by ZooKeeper", "brokers 3/3")
+        zookeeper, tape = f"127.0.0.1:{cluster.zookeeper_port}", tmp_path / "tape"
+        async with dashboard(cluster, tmp_path, "isr", "--zookeeper", zookeeper, "--record", str(tape)) as terminal:
+            await terminal.until("orders-0", "orders-1", "LIVE", "pushed by ZooKeeper", "brokers 3/3", limit=60)
             assert terminal.line("orders-0").split()[:4] == ["orders-0", "F", "L*", "F"]
             cluster.kill(1)
             await terminal.until("2 ←1", "under-replicated 2", "○ 1 DOWN", "left the cluster")
@@ -41,8 +43,15 @@ async def test_a_killed_leader_is_seen_on_the_screen_as_zookeeper_pushes_it(tmp_
                 return terminal.line("orders").split()[:5] == ["orders", "2", "3", "0", "3"]
 
             await eventually("the three records are counted", counted)
-            terminal.type("q")
+            # Typed in one go: to the topic's row, then its records, which begin with those that are there.
+            terminal.type(":records orders\r")
+            await terminal.until("records of orders", "one", "two", "three")
+            terminal.type("1q")
             assert await terminal.ended() == 0
+        again = ReplayFeed(recording.read(str(tape)), "tape")
+        again.seek(again.length)
+        assert again.history.led_before == {"orders-0": 1}
+        assert again.view is not None and again.view.partitions["orders-0"].leader == 2
 
 
 async def test_without_zookeeper_it_polls_and_says_so(tmp_path: Path) -> None:

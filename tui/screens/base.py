@@ -10,6 +10,7 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from tui.feed import Feed
+from tui.snapshots import Condition
 from tui.widgets.footer import KeyLine
 from tui.widgets.grid import Grid
 from tui.widgets.header import Header
@@ -82,7 +83,8 @@ class KopsScreen(Screen[None]):
     def paint_header(self) -> None:
         header = self.query_one(Header)
         header.show(self.feed, self.title_now())
-        header.set_class(self.feed.condition.value == "STALE", "stale")
+        # What is shown may not be true any more: it stays, and is dimmed.
+        self.set_class(self.feed.condition is Condition.STALE and self.feed.view is not None, "stale")
 
     def title_now(self) -> str:
         return self.heading

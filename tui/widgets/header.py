@@ -61,10 +61,11 @@ class Header(Static):
                 feed.reason or f"asking {feed.context.bootstrap_servers} {LOADING}", "red" if feed.reason else ""
             )
         line = self._counters(feed, view, LONG)
-        if line.cell_len > max(10, self.size.width - 2):
+        told = feed.reason if feed.condition is not Condition.LIVE else ""
+        if told or line.cell_len > max(10, self.size.width - 2):
             line = self._counters(feed, view, SHORT)
-        if feed.reason and feed.condition is not Condition.LIVE:
-            line.append(f"   {feed.reason}", "red")
+        if told:
+            line.append(f"  {told}", "bold red")
         line.truncate(max(10, self.size.width - 2), overflow="ellipsis")
         return line
 
