@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import shutil
 import signal
@@ -19,6 +20,11 @@ from bench.client import metadata
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 JARS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kops-interop" / "kafka-3.9.1" / "libs"
+
+
+def _die_with_parent() -> None:
+    """A bench that is killed leaves no servers behind (PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)
 
 
 def free_port() -> int:
@@ -132,7 +138,12 @@ class Cluster:
     def _spawn(self, name: str, file: Path) -> None:
         with (self.folder / f"{name}.out").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                self._command(name, file), cwd=self.folder, stdout=log, stderr=log, env=self._environment()
+                self._command(name, file),
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
 
     def _command(self, name: str, file: Path) -> list[str]:
