@@ -375,8 +375,8 @@ class GroupCoordinator:
     async def _load(self, shard: Shard) -> None:
         """Read the partition from its start; a record that cannot be read is skipped with a warning.
 
-        Not before all of it is committed: a new leader may hold what no other has, and that may be cut off yet. Apache's
-        older coordinator answers with it, and a committed offset then goes back.
+        Not before all of it is committed: a new leader may hold what no other has, and that may be cut off yet.
+        Apache's older coordinator answers with it, and a committed offset then goes back.
         """
         partition_log = self._topic.log(shard.partition)
         began = self._host.clock.monotonic()
