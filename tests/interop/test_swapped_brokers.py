@@ -1,7 +1,7 @@
 """The data directories of three brokers, by turns under Apache Kafka 3.9 and under ours, all of them, on one ZooKeeper.
 
-Each side writes, is stopped or killed, and the other reads everything with librdkafka and goes on. After each turn
-Apache's DumpLogSegments of 3.9 and of 2.6 goes over every file of all brokers.
+Each side writes, is stopped or killed, and the other reads everything with librdkafka and goes on, a group where it had
+committed. After each turn Apache's DumpLogSegments of 3.9 and of 2.6 goes over every file of all brokers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, Producer, TopicPartition
 
-from kops.cluster import metadata
+from kops.cluster import groups, metadata
 from kops.contexts import Context
 from kops.session import Session
 from tests.interop.apache import BROKER, Apache, Cluster, accepts, collect_what_clients_left, until
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.timeout(400)
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 TOPICS = {f"topic-{codec}": 2 for codec in CODECS}
 BROKERS = 3
+GROUP = "readers"
 COMPLAINT = re.compile(r"mismatch|invalid|isvalid: false|exception|\berror\b|out of order|consecutive", re.IGNORECASE)
 
 
@@ -115,6 +116,37 @@ class World(Cluster):
         finally:
             consumer.close()
 
+    def committed_by_a_group(self, before: int, after: int) -> None:
+        """Somebody joins, finds what was committed in the turn before, commits, and leaves an empty group behind."""
+        consumer = Consumer(
+            {"bootstrap.servers": self.bootstrap, "group.id": GROUP, "enable.auto.commit": False, "log_level": 0}
+        )
+        places = [TopicPartition("topic-none", partition) for partition in range(TOPICS["topic-none"])]
+        try:
+            consumer.subscribe(["topic-none"])
+            until(lambda: (consumer.poll(0.1), consumer.assignment())[1], "nothing is assigned")
+            assert [one.offset for one in consumer.committed(places, timeout=30)] == [before] * len(places)
+            consumer.commit(
+                offsets=[TopicPartition(one.topic, one.partition, after) for one in places], asynchronous=False
+            )
+        finally:
+            consumer.close()
+
+        def left() -> bool:
+            with Session(Context(bootstrap_servers=self.bootstrap), 5.0) as session:
+                [found] = [one for one in groups.listed(session) if one.id == GROUP]
+                return (found.state, found.protocol_type) == ("Empty", "consumer")
+
+        until(left, "the group is not empty")
+
+    def decoded(self, tool: Apache) -> None:
+        """Apache's tool understands every record of groups and offsets that is there."""
+        files = [str(path) for path in self.folder.glob("broker-?/__consumer_offsets-*/*.log") if path.stat().st_size]
+        out = tool.run("kafka.tools.DumpLogSegments", "--offsets-decoder", "--files", ",".join(files))
+        said = [line for line in out.replace("isvalid: true", "").splitlines() if COMPLAINT.search(line)]
+        assert said == []
+        assert f"offset_commit::group={GROUP},partition=topic-none-0" in out or '"group":"readers"' in out, out[-2000:]
+
     def dumped(self, *tools: Apache) -> None:
         """Nothing is complained of in any file of any broker."""
         files = [path for path in self.folder.glob("broker-?/topic-*/*") if path.suffix in SUFFIXES]
@@ -146,11 +178,14 @@ def test_either_side_starts_on_what_the_other_wrote(
                     kafka39.run("org.apache.kafka.tools.TopicCommand", *at, "--create", "--topic", topic, *shape)
             for (topic, partition), values in expected.items():
                 assert world.read(topic, partition, len(values)) == values, (side, topic, partition)
+            world.committed_by_a_group(turn * 10 or OFFSET_INVALID, (turn + 1) * 10)
             for at_partition, values in world.write(f"{side} {turn}").items():
                 expected.setdefault(at_partition, []).extend(values)
             world.end(kill=kill)
             if not kill:
                 world.dumped(kafka39, kafka26)
+            if not kill and side == "ours":
+                world.decoded(kafka39)
             if kill:
                 until(lambda: no_broker_is_registered(world), "the sessions of the killed brokers stay")
     said = "".join(world.log(f"broker-{broker}").read_text(errors="replace") for broker in range(1, BROKERS + 1))
