@@ -15,6 +15,7 @@ import sys
 import threading
 import traceback
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import msgpack
@@ -134,7 +135,8 @@ async def aiokafka(spec: dict[str, Any], told: Told, ended: asyncio.Event) -> No
                 told(committed=[[partition.partition, offset] for partition, offset in offsets.items()])
             except KafkaError as error:
                 told(failed=repr(error))  # a rebalance, or no coordinator just now: whoever goes on reads it again
-    await consumer.stop()
+    with suppress(asyncio.CancelledError):  # of a task of its own, which it cancels while that waits for a dead broker
+        await consumer.stop()
 
 
 THREADED = {"confluent-kafka": confluent, "kafka-python": kafka_python}
