@@ -110,7 +110,10 @@ def _not_ready(session: Session, name: str) -> str | None:
 
 
 def add_partitions(session: Session, name: str, total: int) -> Topic:
-    """Raise the number of partitions to ``total`` and wait until the new ones have leaders. Raises kafka.errors."""
+    """Raise the number of partitions to ``total``, and wait until every broker knows leaders of the new ones.
+
+    Whoever asks next may ask any broker: one that knows fewer is waited for too. Raises kafka.errors, Unreachable.
+    """
     response = session.patiently(lambda: session.admin.create_partitions({name: total}, raise_errors=False))
     for result in response.results:
         _raise_for(result.error_code, result.error_message, name)
@@ -119,9 +122,14 @@ def add_partitions(session: Session, name: str, total: int) -> Topic:
 
 
 def _fewer_than(session: Session, name: str, total: int) -> str | None:
-    topic = snapshot(session, [name]).topic(name)
-    ready = [p for p in topic.partitions if p.leader >= 0] if topic else []
-    return None if len(ready) >= total else f"{len(ready)} of {total} partitions have a leader"
+    for broker, view in on_every_broker(session, [name]).items():
+        if view is None:
+            return f"broker {broker} does not answer"
+        topic = view.topic(name)
+        ready = [partition for partition in topic.partitions if partition.leader >= 0] if topic else []
+        if len(ready) < total:
+            return f"broker {broker} knows a leader of {len(ready)} of {total} partitions"
+    return None
 
 
 def alter_configs(session: Session, name: str, put: Mapping[str, str], drop: Sequence[str]) -> Topic:
