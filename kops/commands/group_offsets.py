@@ -20,6 +20,7 @@ from kops.operations import reset, targets
 from kops.operations.reset import Scope
 from kops.operations.targets import Target, Where
 from kops.render import kafka_groups, text
+from kops.words import counted
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP...", show_default=False)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", "-g", help="A group (as Apache's tools take it).")]
@@ -139,7 +140,8 @@ def delete_offsets(
     ]
     steps = [Step(c.group, c.position, c.before, None, None, None, note="to be deleted") for c in changes]
     what = f"delete offsets of {', '.join(names)} for {', '.join(topic or [])}"
-    if not run.confirm(what, _table(steps, f"{len(steps)} committed offsets go"), ask=not run.settings.apache):
+    plan = _table(steps, counted(len(steps), "committed offset", "goes", "go"))
+    if not run.confirm(what, plan, ask=not run.settings.apache):
         run.show(STEPS, steps, what=what)
         return
     entry, failed = reset.carry_out(run.session, what, changes)

@@ -13,6 +13,7 @@ from typing import Any
 
 from kops.errors import BadUsage, NotFound
 from kops.local import internal_records
+from kops.words import counted
 
 LOG, INDEX, TIMEINDEX, TXNINDEX, SNAPSHOT, EPOCHS, CHECKPOINT, METADATA = (
     "log",
@@ -215,7 +216,7 @@ def _records(path: str, topic: str, data: bytes, at: int) -> Found:
         yield Flaw(path, at, f"offset {head.base_offset}: {error}")
         return
     if count != head.record_count or last > head.last_offset:
-        what = f"{count} records up to {last}, its header says {head.record_count} up to {head.last_offset}"
+        what = f"{counted(count, 'record')} up to {last}, its header says {head.record_count} up to {head.last_offset}"
         yield Flaw(path, at, f"offset {head.base_offset}: {what}")
 
 

@@ -271,7 +271,7 @@ def _leaders(seen: Chart) -> Iterator[Ailment]:
     every = [p for topic in seen.known.values() for p in topic.partitions if p.leader != NO_LEADER]
     astray = [p for p in every if not p.preferred_leads and p.replicas and p.replicas[0] in p.isr]
     if astray:
-        what = f"{len(astray)} of {len(every)} partitions are not led by their preferred replica"
+        what = f"{len(astray)} of {counted(len(every), 'partition', 'is', 'are')} not led by the preferred replica"
         yield Ailment(NOTE, "leaders", "cluster", what, "kops partition elect --all")
 
 

@@ -18,6 +18,7 @@ from kops.errors import BadUsage, Failed, KopsError, NotFound, Unreachable
 from kops.local.state import state_dir
 from kops.operations.spread import spread
 from kops.session import Session
+from kops.words import counted
 
 PLANNED, SAME, MOVING, DONE, FAILED = "planned", "stays", "moving", "done", "not as planned"
 _BYTES_PER_SECOND = 100 * 1024 * 1024
@@ -158,7 +159,8 @@ def totals(steps: Sequence[Step], throttle: int | None = None) -> list[str]:
             into[broker] = into.get(broker, 0) + step.size
     copies = sum(len(step.adding) for step in moved)
     changed = sum(step.changes for step in steps)
-    lines = [f"{changed} of {len(steps)} partitions change, {copies} replicas are copied: {total} bytes"]
+    change = f"{changed} of {counted(len(steps), 'partition', 'changes', 'change')}"
+    lines = [f"{change}, {counted(copies, 'replica', 'is', 'are')} copied: {total} bytes"]
     if into:
         seconds = max(1, round(max(into.values()) / min(throttle or _BYTES_PER_SECOND, _BYTES_PER_SECOND)))
         how = f"throttled to {throttle} bytes/s in and out of" if throttle else "unthrottled, at 100 MiB/s into"
@@ -216,7 +218,8 @@ def follow(session: Session, steps: Sequence[Step], say: Say) -> tuple[list[Step
             return _settled(session, steps)
         if (len(left), copied) != told:
             told, since = (len(left), copied), time.monotonic()
-            say(f"{len(steps) - len(left)} of {len(steps)} partitions moved; {copied} bytes copied of those under way")
+            moved = f"{len(steps) - len(left)} of {counted(len(steps), 'partition')} moved"
+            say(f"{moved}; {copied} bytes copied of those under way")
         if time.monotonic() - since > session.timeout:
             raise _stalled(session, left)
         time.sleep(_STEP)
@@ -250,7 +253,7 @@ def _stalled(session: Session, left: Sequence[Step]) -> Unreachable:
     down = sorted({broker for step in left for broker in step.adding} - alive)
     why = f"broker {','.join(map(str, down))} is down" if down else "nothing was copied for that long"
     return Unreachable(
-        f"{len(left)} partitions are still being moved, {left[0].position} among them: {why}",
+        f"{counted(len(left), 'partition', 'is', 'are')} still being moved, {left[0].position} among them: {why}",
         "It goes on by itself: `kops partition reassign --verify`; `--cancel` takes it back.",
     )
 

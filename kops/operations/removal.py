@@ -10,6 +10,7 @@ from kops.cluster.groups import Listed
 from kops.errors import KopsError, translate
 from kops.operations import journal, reset
 from kops.session import Session
+from kops.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Plan:
     def lines(self) -> list[str]:
         """One line per group."""
         counts = {one.id: sum(change.group == one.id for change in self.changes) for one in self.groups}
-        return [f"group {name}: {count} committed offsets" for name, count in counts.items()]
+        return [f"group {name}: {counted(count, 'committed offset')}" for name, count in counts.items()]
 
     @property
     def what(self) -> str:

@@ -17,6 +17,7 @@ from kops.errors import BadUsage, Failed, KopsError, NotFound, Refused, not_foun
 from kops.operations import journal
 from kops.operations.targets import Target, Where
 from kops.session import Session
+from kops.words import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,8 @@ def totals(steps: Sequence[Step]) -> str:
     """What the whole costs, in one line."""
     moved = [step for step in steps if step.change]
     return (
-        f"{len(moved)} of {len(steps)} partitions move; at most {sum(s.replayed for s in steps)} records are replayed "
+        f"{len(moved)} of {counted(len(steps), 'partition', 'moves', 'move')}; at most "
+        f"{counted(sum(s.replayed for s in steps), 'record', 'is', 'are')} replayed "
         f"and {sum(s.skipped for s in steps)} skipped"
     )
 
