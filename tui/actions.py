@@ -1,31 +1,55 @@
-"""What can be done to a broker of a cluster that kops started: the plan of each verb in words. Pure."""
+"""What can be done to a broker of a cluster that kops started: each verb's plan in words, and the deed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from kops.cluster.metadata import NO_LEADER
 from kops.contexts import Context
+from kops.local import servers
 from kops.local.processes import PAUSED, RUNNING, STOPPED
 from kops.local.state import Server
 from tui.snapshots import View
 from tui.widgets.dialogs import Plan
 
-VERBS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "kill": ("SIGKILL: as a crash", (RUNNING, PAUSED)),
-    "pause": ("SIGSTOP: it keeps its connections and says nothing", (RUNNING,)),
-    "resume": ("SIGCONT: it goes on", (PAUSED,)),
-    "stop": ("SIGTERM: it hands its leaderships over first", (RUNNING, PAUSED)),
-    "start": ("start it again with its file", (STOPPED,)),
-    "restart": ("stop it gracefully, then start it", (RUNNING, PAUSED)),
-}
+START_SECONDS = STOP_SECONDS = 60.0
 
 
-_APACHE = {
-    "kill": "kill -KILL {pid}",
-    "pause": "kill -STOP {pid}",
-    "resume": "kill -CONT {pid}",
-    "stop": "kill -TERM {pid}     (kafka-server-stop.sh stops every broker of the machine)",
-    "start": "kafka-server-start.sh -daemon {file}",
-    "restart": "kill -TERM {pid} && kafka-server-start.sh -daemon {file}",
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """What it means, in which states of the process it can be done, how it is done by hand (Apache has no tool)."""
+
+    words: str
+    states: tuple[str, ...]
+    apache: str
+    steps: tuple[Callable[[Server], object], ...]
+
+
+def _stop(server: Server) -> None:
+    servers.stop(server, STOP_SECONDS)
+
+
+def _start(server: Server) -> None:
+    servers.start(server, START_SECONDS)
+
+
+_START = "kafka-server-start.sh -daemon {file}"
+VERBS = {
+    "kill": Verb("SIGKILL: as a crash", (RUNNING, PAUSED), "kill -KILL {pid}", (servers.kill,)),
+    "pause": Verb(
+        "SIGSTOP: it keeps its connections and says nothing", (RUNNING,), "kill -STOP {pid}", (servers.pause,)
+    ),
+    "resume": Verb("SIGCONT: it goes on", (PAUSED,), "kill -CONT {pid}", (servers.resume,)),
+    "stop": Verb(
+        "SIGTERM: it hands its leaderships over first",
+        (RUNNING, PAUSED),
+        "kill -TERM {pid}     (kafka-server-stop.sh stops every broker of the machine)",
+        (_stop,),
+    ),
+    "start": Verb("start it again with its file", (STOPPED,), _START, (_start,)),
+    "restart": Verb(
+        "stop it gracefully, then start it", (RUNNING, PAUSED), f"kill -TERM {{pid}} && {_START}", (_stop, _start)
+    ),
 }
-"""Kafka has no tool for one broker of several but its process."""
 
 
 def possible(view: View, brokers: list[int]) -> list[tuple[str, str]]:
@@ -34,16 +58,16 @@ def possible(view: View, brokers: list[int]) -> list[tuple[str, str]]:
     order = [*brokers, *(broker for broker in sorted(view.processes) if broker not in brokers)]
     for broker in order:
         process = view.processes.get(broker)
-        for verb, (words, states) in VERBS.items():
-            if process is not None and process.state in states:
-                found.append((f"{verb} {broker}", f"{verb} broker {broker} — {words}"))
+        for name, verb in VERBS.items():
+            if process is not None and process.state in verb.states:
+                found.append((f"{name} {broker}", f"{name} broker {broker} — {verb.words}"))
     return found
 
 
 def plan(context: Context, view: View, verb: str, server: Server) -> Plan:
     """What the verb costs as far as the last view tells."""
     broker = server.id
-    lines = [f"{VERBS[verb][0]}; process {server.pid} of {server.file}"]
+    lines = [f"{VERBS[verb].words}; process {server.pid} of {server.file}"]
     led = [one for one in view.partitions.values() if one.leader == broker]
     if verb in ("kill", "pause", "stop", "restart"):
         lines.append(f"it leads {len(led)} of {len(view.partitions)} partitions")
@@ -68,6 +92,12 @@ def plan(context: Context, view: View, verb: str, server: Server) -> Plan:
         question=f"{verb} broker {broker} of cluster {context.cluster}?",
         lines=tuple(lines),
         command=same,
-        apache=_APACHE.get(verb, "").format(pid=server.pid, file=server.file),
+        apache=VERBS[verb].apache.format(pid=server.pid, file=server.file),
         typed=context.name if context.protected else "",
     )
+
+
+def carry_out(verb: str, server: Server, now: Callable[[], list[Server]]) -> None:
+    """``now``: the brokers as they are, since a process that was started is another one. Raises KopsError."""
+    for step in VERBS[verb].steps:
+        step(next((one for one in now() if one.key == server.key), server))

@@ -7,7 +7,7 @@ stays with its age and the reason.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
@@ -15,17 +15,19 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from kops.cluster import metadata, replicas
 from kops.cluster.drills import Drill, Moment, Report
-from kops.cluster.metadata import Broker, Partition, Snapshot
+from kops.cluster.metadata import Broker, Snapshot
 from kops.cluster.probe import Tally
 from kops.cluster.records import Record
-from kops.cluster.watching import Connected, Controlled, Fact, Listed, Registered, StateOf, Watching, wall_ms
+from kops.cluster.watching import Connected, Fact, StateOf, Watching, wall_ms
 from kops.contexts import Context
 from kops.errors import KopsError, Refused, translate
-from kops.local import processes, servers, state
+from kops.local import processes, state
 from kops.local.state import BROKER, Server
 from kops.operations import drill
 from kops.session import Session, open_zookeeper
+from tui import actions
 from tui.history import PROCESSES_MS, Event, History
+from tui.pushed import Pushed, is_news, named, together
 from tui.rates import Rates
 from tui.recorder import Recorder
 from tui.snapshots import Condition, Gauges, Process, View
@@ -73,9 +75,7 @@ class Feed:
         self._tasks: list[asyncio.Task[None]] = []
         self._kick = asyncio.Event()
         self._facts: list[Fact] = []
-        self._states: dict[str, StateOf] = {}
-        self._registered: tuple[int, ...] | None = None
-        self._controller: int | None = None
+        self._pushed = Pushed()
         self._hosts: dict[int, Broker] = {}
         self._silent_until: dict[int, float] = {}
         self._failures = 0
@@ -288,8 +288,9 @@ class Feed:
         self.changed()
 
     def _looked(self, seen: Snapshot) -> None:
+        pushed = self._pushed
         self._hosts.update({broker.id: broker for broker in seen.brokers})
-        partitions = {one.name: self._pushed_over(one) for topic in seen.topics for one in topic.partitions}
+        partitions = {one.name: pushed.over(one) for topic in seen.topics for one in topic.partitions}
         before = self.view.partitions if self.view else {}
         # The same object where nothing changed: comparing is then a matter of identity.
         partitions = {name: before[name] if before.get(name) == one else one for name, one in partitions.items()}
@@ -297,24 +298,25 @@ class Feed:
             View(
                 at=self.wall(),
                 cluster_id=seen.cluster_id,
-                controller=seen.controller if self._controller is None else self._controller,
-                brokers=seen.brokers if self._registered is None else self._brokers(self._registered),
+                controller=seen.controller if pushed.controller is None else pushed.controller,
+                brokers=seen.brokers if pushed.brokers is None else named(pushed.brokers, self._hosts),
                 topics=seen.topics,
                 partitions=partitions,
                 resolution_ms=int(self.interval * 1000),
-                pushed=self._registered is not None,
+                pushed=pushed.brokers is not None,
                 processes=self._processes,
                 asked=self._whom() or -1,
             )
         )
 
-    def _publish(self, view: View, confirmed: bool = True) -> None:
+    def _publish(self, view: View, *, confirmed: bool = True, times: Mapping[str, int] | None = None) -> None:
+        """``times``: when partitions changed, where that was not when the view was taken."""
         self.view = view
         if confirmed:
             self._seen_at = self.now()
-        self.history.observe(view)
+        self.history.observe(view, times)
         if self.recorder is not None:
-            self.recorder.view(view)
+            self.recorder.view(view, times)
         self.changed()
 
     def _measured(self, gauges: Gauges) -> None:
@@ -322,16 +324,6 @@ class Feed:
         if self.recorder is not None:
             self.recorder.gauges(gauges.ends_at or self.wall(), gauges)
         self.changed()
-
-    def _brokers(self, registered: Collection[int]) -> tuple[Broker, ...]:
-        return tuple(self._hosts.get(broker, Broker(broker, "?", -1)) for broker in sorted(registered))
-
-    def _pushed_over(self, partition: Partition) -> Partition:
-        """What ZooKeeper pushed is newer than what brokers say of it."""
-        fact = self._states.get(partition.name)
-        if fact is None or fact.leader_epoch < partition.leader_epoch:
-            return partition
-        return replace(partition, leader=fact.leader, leader_epoch=fact.leader_epoch, isr=fact.isr)
 
     # measuring
 
@@ -417,47 +409,20 @@ class Feed:
 
     def _apply(self) -> None:
         facts, self._facts = self._facts, []
-        for fact in facts:
-            self._remember(fact)
-            if self.view is not None:
-                self._publish(self._with(self.view, fact), confirmed=False)
-
-    def _remember(self, fact: Fact) -> None:
-        match fact:
-            case Registered():
-                self._registered = fact.brokers
-            case Controlled():
-                self._controller = fact.controller
-            case StateOf():
-                self._states[fact.name] = fact
-            case Listed():
-                self._states = {name: one for name, one in self._states.items() if one.topic in set(fact.topics)}
-            case Connected(up=False):
-                # Polling is all there is until it is back.
-                self.watching, self._registered, self._controller, self._states = "ZooKeeper is away", None, None, {}
-            case Connected():
-                self.watching = "pushed"
-
-    def _with(self, view: View, fact: Fact) -> View:
-        moment = replace(view, at=fact.at, resolution_ms=0)
-        match fact:
-            case Registered():
-                return replace(moment, brokers=self._brokers(fact.brokers), pushed=True)
-            case Controlled():
-                return replace(moment, controller=fact.controller)
-            case StateOf():
-                old = view.partitions.get(fact.name)
-                if old is None:
-                    self.refresh()
-                    return view
-                new = self._pushed_over(old)
-                return view if new == old else replace(moment, partitions={**view.partitions, fact.name: new})
-            case Listed():
-                if set(fact.topics) != {topic.name for topic in view.topics}:
-                    self.refresh()
-                return view
-            case _:
-                return replace(view, pushed=False) if not fact.up else view
+        for some in together(facts):
+            for fact in some:
+                self._pushed.remember(fact)
+                if isinstance(fact, Connected):
+                    self.watching = "pushed" if fact.up else "ZooKeeper is away"
+            if self.view is None:
+                continue
+            if any(is_news(self.view, fact) for fact in some):
+                self.refresh()
+            view = self._pushed.onto(self.view, some, self._hosts)
+            if view is not self.view:
+                times = {fact.name: fact.at for fact in some if isinstance(fact, StateOf)}
+                self._publish(view, confirmed=False, times=times)
+        self.changed()
 
     # acting
 
@@ -466,27 +431,12 @@ class Feed:
         if self.context.read_only:
             raise Refused(f"{verb} {server.name}: this context is read-only", "Use another context.")
 
-        def do() -> int:
-            at = wall_ms()
-            for step in ("stop", "start") if verb == "restart" else (verb,):
-                current = next((one for one in self.servers() if one.key == server.key), server)
-                _VERBS[step](current)
-            return at
-
         # The clock of the timeline starts when the signal is sent: what is pushed until then belongs to it, too.
         self._note(Event(self.wall(), "trigger", server.name, f"{verb} {server.name} (by you)"))
-        began = await self.work(do)
+        began = self.wall()
+        await self.work(lambda: actions.carry_out(verb, server, self.servers))
         self.refresh()
         return f"{verb} {server.name}: done in {(self.wall() - began) / 1000:.1f} s"
-
-
-_VERBS: dict[str, Callable[[Server], object]] = {
-    "kill": servers.kill,
-    "pause": servers.pause,
-    "resume": servers.resume,
-    "stop": lambda server: servers.stop(server, 60.0),
-    "start": lambda server: servers.start(server, 60.0),
-}
 
 
 def _process(server: Server) -> Process:

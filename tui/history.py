@@ -60,8 +60,8 @@ class History:
             self.trigger = event
         self.events.append(event)
 
-    def observe(self, view: View) -> list[Event]:
-        """What is different from the view before; the first view tells nothing."""
+    def observe(self, view: View, times: Mapping[str, int] | None = None) -> list[Event]:
+        """What is different from the view before; the first view tells nothing. ``times``: of partitions, if known."""
         before, self._last = self._last, view
         if before is None:
             self.gone_since = dict.fromkeys(set(view.everyone) - view.alive, view.at)
@@ -72,7 +72,7 @@ class History:
         if before.controller != view.controller:
             text = f"{_broker(before.controller)} → {_broker(view.controller)}"
             found.append(self._event(view, "controller", "controller", text))
-        found += self._partitions(before.partitions, view)
+        found += self._partitions(before.partitions, view, times or {})
         found.sort(key=lambda event: event.at)
         self._start_clock(found)
         self.events.extend(found)
@@ -132,7 +132,7 @@ class History:
                 text = f"process {old.state} → {process.state}"
                 yield Event(view.at, "process", f"broker {broker}", text, PROCESSES_MS)
 
-    def _partitions(self, before: Mapping[str, Partition], view: View) -> list[Event]:
+    def _partitions(self, before: Mapping[str, Partition], view: View, times: Mapping[str, int]) -> list[Event]:
         found: list[Event] = []
         if before is view.partitions:
             return found
@@ -143,7 +143,7 @@ class History:
                     self._event(view, "topic", name, f"created: leader {_broker(new.leader)}, ISR {ids(new.isr)}")
                 )
             elif old is not new and old != new:
-                found += self._partition(old, new, view)
+                found += self._partition(old, new, replace(view, at=times[name]) if name in times else view)
         for name in before.keys() - view.partitions.keys():
             found.append(self._event(view, "topic", name, "deleted"))
         return found

@@ -1,5 +1,6 @@
 """What the dashboard saw, onto a recording: whole at first and when topics come or go, afterwards only what changed."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from kops.cluster.drills import Report
@@ -17,7 +18,8 @@ class Recorder:
         self._view: View | None = None
         self._gauges = Gauges()
 
-    def view(self, view: View) -> None:
+    def view(self, view: View, times: Mapping[str, int] | None = None) -> None:
+        """``times``: when partitions changed, where that was not when the view was taken."""
         write, before, self._view = self.recording.write, self._view, view
         if before is None or before.partitions.keys() != view.partitions.keys():
             self._whole(view)
@@ -25,7 +27,12 @@ class Recorder:
         elif before.partitions is not view.partitions:
             for name, one in view.partitions.items():
                 if before.partitions[name] is not one and before.partitions[name] != one:
-                    write(view.at, "partition", partition=packed(one), resolutionMs=view.resolution_ms)
+                    write(
+                        (times or {}).get(name, view.at),
+                        "partition",
+                        partition=packed(one),
+                        resolutionMs=view.resolution_ms,
+                    )
         if before.brokers != view.brokers:
             rows = [[one.id, one.host, one.port] for one in view.brokers]
             write(view.at, "brokers", brokers=rows, resolutionMs=view.resolution_ms)

@@ -126,6 +126,25 @@ async def test_what_is_pushed_is_shown_at_once_with_its_own_time() -> None:
     ]
 
 
+async def test_states_that_come_together_are_one_view_and_keep_their_own_times() -> None:
+    feed = CannedFeed()
+    looked(feed)
+    views = []
+    feed.changed = lambda: views.append(feed.view)
+    await told(
+        feed,
+        StateOf(NOON + 70, "orders", 0, 1, 1, (1, 3)),
+        StateOf(NOON + 73, "orders", 1, 3, 4, (3, 1)),
+        StateOf(NOON + 77, "orders", 1, 3, 4, (3,)),
+    )
+    assert [(event.at, event.subject, event.text) for event in feed.history.events if event.kind == "isr"] == [
+        (NOON + 70, "orders-0", "ISR 1,2,3 → 1,3"),
+        (NOON + 73, "orders-1", "ISR 1,2,3 → 1,3"),
+        (NOON + 77, "orders-1", "ISR 1,3 → 3"),
+    ]
+    assert len({id(one) for one in views}) == 2
+
+
 async def test_an_older_answer_of_a_broker_does_not_undo_what_was_pushed() -> None:
     feed = CannedFeed()
     looked(feed)
