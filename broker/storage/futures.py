@@ -118,7 +118,7 @@ class Futures:
             copied = len(records)
             if records:
                 _append(future, records)
-            else:  # compaction, or a truncation within a batch, left the end without one
+            else:  # compaction left the end without one
                 future.log_end_offset = end
                 future.roll(self._host.clock.wall_ms(), end)
         future.high_watermark = max(min(current.high_watermark, future.log_end_offset), future.log_start_offset)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 def truncate_to(log: Log, offset: int) -> bool:
     """Cut everything from ``offset`` on; False when there was nothing to cut.
 
-    Where ``offset`` lies inside of a batch the whole batch goes; the log ends at ``offset`` all the same, as in Kafka.
+    Where ``offset`` lies inside of a batch the whole batch goes, and the log ends where it began. Kafka's ends at
+    ``offset``; then the leader's batch does not fit in any more, and what is appended instead leaves a gap that looks
+    like damage after a restart.
     """
     if offset >= log.log_end_offset:
         log.leader_epochs.truncate_from_end(offset)
@@ -29,13 +31,27 @@ def truncate_to(log: Log, offset: int) -> bool:
     log.segments = log.segments[: len(log.segments) - len(gone)]
     log.positions.forget()
     log.discard(gone)
+    end = _end_of_whole(log, offset)
     log.segments[-1].truncate_to(offset)
-    _end_at(log, offset)
-    _remove_snapshots_above(log, offset)
-    if not log.producers.roll_back(offset):
+    log.may_lack_committed = log.may_lack_committed or end < min(offset, log.high_watermark)
+    _end_at(log, end)
+    _remove_snapshots_above(log, end)
+    if not log.producers.roll_back(end):
         for _ in replay_producers(log, 0):
             pass
     return True
+
+
+def _end_of_whole(log: Log, offset: int) -> int:
+    """Where the batch, or the damage, begins that ``offset`` lies in; not below the log's start, which may, too."""
+    segment = log.segments[-1]
+    hole = segment.hole_of(offset)
+    if hole is None:
+        found = next(segment.batches(segment.position_of(offset)), None)
+        first = offset if found is None else min(found[1].base_offset, offset)
+    else:
+        first = hole.first
+    return first if first >= log.log_start_offset else offset
 
 
 def restart_at(log: Log, offset: int) -> None:

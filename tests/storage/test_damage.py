@@ -244,12 +244,14 @@ def test_a_log_start_beyond_the_high_watermark_is_not_believed(tmp_path: Path) -
 def test_a_truncation_into_damage_leaves_nothing_behind(tmp_path: Path) -> None:
     log = written(tmp_path)
     segment = log.segments[1]
-    flip(Path(segment.path(".log")), 300 * 8 + 8 * 8)  # a length, so that headers cannot be walked any more
-    log.truncate_to(segment.base + 9)
-    assert log.log_end_offset == segment.base + 9
+    at, head = next((at, head) for at, head in segment.batches() if head.record_count == 3 and at)
+    flip(Path(segment.path(".log")), (at + 9) * 8)  # its length, so that headers cannot be walked any more
+    log.truncate_to(head.base_offset + 1)
+    assert log.log_end_offset == head.base_offset
+    assert log.may_lack_committed, "it knew what it cut with the damage to be committed"
     append(log, 3, epoch=9)
-    found = log.read(segment.base + 9, 1 << 20, log.log_end_offset).records
-    assert [head.base_offset for _, head in batches.headers(found)] == [segment.base + 9]
+    found = log.read(head.base_offset, 1 << 20, log.log_end_offset).records
+    assert [each.base_offset for _, each in batches.headers(found)] == [head.base_offset]
 
 
 def test_what_nobody_has_is_told_as_corrupt(tmp_path: Path) -> None:

@@ -127,8 +127,8 @@ async def test_deleted_records_and_a_gap_at_the_end_are_carried_over(tmp_path: P
     append(log, 10, 10, 10)
     log.high_watermark = 30
     log.increment_log_start_offset(14)
-    log.truncate_to(25)
-    assert log.log_end_offset == 25
+    log.truncate_to(20)
+    log.log_end_offset = 25  # as compaction leaves it
     records = bytes(log.read(14, 1 << 20, 25).records)
     future = await broker.move(broker.b)
     assert (future.log_start_offset, future.log_end_offset) == (14, 25)

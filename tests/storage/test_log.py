@@ -327,6 +327,31 @@ def test_truncation_rewinds_epochs_producers_and_indexes(tmp_path: Path) -> None
     assert again.producers.producers[7].last_sequence == 1
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_truncation_into_a_batch_leaves_no_gap(tmp_path: Path, clean: bool) -> None:
+    log = new_log(tmp_path)
+    append(log, 5, 5, 5, epoch=1)
+    log.high_watermark = 12
+    assert log.truncate_to(12)
+    assert (log.log_end_offset, log.high_watermark, log.may_lack_committed) == (10, 10, True)
+    log.roll(NOW)
+    append(log, 3, epoch=2)
+    log.seal()
+    log.close()
+    again = reopen(tmp_path, clean=clean, recovery_point=13, high_watermark=13)
+    assert shape(again) == [(0, 4, 1), (5, 9, 1), (10, 12, 2)]
+    assert not any(segment.holes for segment in again.segments)
+
+
+def test_a_truncation_to_a_log_start_within_a_batch_ends_there(tmp_path: Path) -> None:
+    log = new_log(tmp_path)
+    append(log, 5, 5, epoch=1)
+    log.high_watermark = 10
+    log.increment_log_start_offset(7)
+    assert log.truncate_to(7)
+    assert (log.log_start_offset, log.log_end_offset) == (7, 7)
+
+
 def test_truncation_replays_producers_where_the_window_does_not_tell(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     for sequence in range(10):
