@@ -6,7 +6,7 @@ and nothing ever joins a group. Offsets are changed as somebody who is no member
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kops.cluster.metadata import Broker, snapshot
@@ -15,6 +15,7 @@ from kops.errors import Failed, KopsError, Refused, not_found
 from kops.session import Session
 
 EMPTY, DEAD, STABLE = "Empty", "Dead", "Stable"
+CLASSIC, CONSUMER = "classic", "consumer"
 _LOADING, _NOT_AVAILABLE, _NOT_COORDINATOR = 14, 15, 16
 _MOVING = (_LOADING, _NOT_AVAILABLE, _NOT_COORDINATOR)
 _CHUNK = 200
@@ -22,12 +23,18 @@ _CHUNK = 200
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A group as its coordinator lists it."""
+    """A group as its coordinator lists it. ``kind``: classic; since Kafka 4 also consumer, share, streams."""
 
     id: str
     protocol_type: str
     state: str
     coordinator: Broker
+    kind: str = CLASSIC
+
+    @property
+    def describable(self) -> bool:
+        """Whether kops knows how to ask for its members."""
+        return self.kind in (CLASSIC, CONSUMER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,14 @@ def listed(session: Session) -> list[Listed]:
         except KafkaConnectionError:
             continue  # it is down: its groups have other coordinators, or none
         for one in response.groups:
-            found[one.group_id] = Listed(one.group_id, one.protocol_type, getattr(one, "group_state", "") or "", broker)
+            found[one.group_id] = _listed(one, broker)
     return _with_states(session, [found[name] for name in sorted(found)])
+
+
+def _listed(one: Any, broker: Broker) -> Listed:
+    """Brokers tell states since Kafka 2.6 (v4), kinds since 3.7 (v5)."""
+    state, kind = getattr(one, "group_state", None) or "", getattr(one, "group_type", None) or CLASSIC
+    return Listed(one.group_id, one.protocol_type, state, broker, kind.lower())
 
 
 def _with_states(session: Session, groups: list[Listed]) -> list[Listed]:
@@ -96,7 +109,7 @@ def _with_states(session: Session, groups: list[Listed]) -> list[Listed]:
     if all(one.state for one in groups):
         return groups
     states = {one.id: one.state for one in describe(session, groups)}
-    return [Listed(one.id, one.protocol_type, states.get(one.id, ""), one.coordinator) for one in groups]
+    return [replace(one, state=states.get(one.id, "")) for one in groups]
 
 
 def select(session: Session, names: Sequence[str], pattern: str | None = None) -> list[Listed]:
@@ -113,23 +126,47 @@ def select(session: Session, names: Sequence[str], pattern: str | None = None) -
 
 
 def describe(session: Session, groups: Iterable[Listed]) -> list[Group]:
-    """Members and state of each group, in the order asked for."""
+    """Members and state of each group, in the order asked for; without those that are not ``describable``."""
+    groups = list(groups)
+    found: dict[str, Group] = {}
+    for kind, ask in ((CLASSIC, _classic), (CONSUMER, _consumer)):
+        for broker, names in _by_coordinator(one for one in groups if one.kind == kind):
+            found |= {one.id: one for one in ask(session, broker, names)}
+    return [found[one.id] for one in groups if one.id in found]
+
+
+def _classic(session: Session, broker: Broker, names: list[str]) -> Iterator[Group]:
     from kafka.protocol.admin import DescribeGroupsRequest
 
-    found: dict[str, Group] = {}
-    for broker, names in _by_coordinator(groups):
-        request = DescribeGroupsRequest(groups=names, include_authorized_operations=False, max_version=5)
-        for one in session.send(request, broker.id).groups:
-            _raise_for(one.error_code, f"group {one.group_id}")
-            found[one.group_id] = Group(
-                one.group_id,
-                one.group_state,
-                one.protocol_type,
-                one.protocol_data,
-                broker,
-                tuple(sorted((_member(each) for each in one.members), key=lambda m: m.id)),
-            )
-    return [found[one.id] for one in groups if one.id in found]
+    request = DescribeGroupsRequest(groups=names, include_authorized_operations=False, max_version=5)
+    for one in session.send(request, broker.id).groups:
+        _raise_for(one.error_code, f"group {one.group_id}")
+        members = tuple(sorted((_member(each) for each in one.members), key=lambda m: m.id))
+        yield Group(one.group_id, one.group_state, one.protocol_type, one.protocol_data, broker, members)
+
+
+def _consumer(session: Session, broker: Broker, names: list[str]) -> Iterator[Group]:
+    """The protocol whose assignments brokers make (KIP-848): to DescribeGroups its groups are dead."""
+    from kops.cluster.messages import ConsumerGroupDescribeRequest
+
+    request = ConsumerGroupDescribeRequest(group_ids=names, include_authorized_operations=False)
+    for one in session.send(request, broker.id).groups:
+        _raise_for(one.error_code, f"group {one.group_id}")
+        members = tuple(sorted((_assigned_member(each) for each in one.members), key=lambda m: m.id))
+        yield Group(one.group_id, one.group_state, "consumer", one.assignor_name, broker, members)
+
+
+def _assigned_member(one: Any) -> Member:
+    assigned = [Position(each.topic_name, p) for each in one.assignment.topic_partitions for p in each.partitions]
+    subscribed = [*one.subscribed_topic_names, *([one.subscribed_topic_regex] if one.subscribed_topic_regex else [])]
+    return Member(
+        one.member_id,
+        one.instance_id,
+        one.client_id,
+        one.client_host,
+        tuple(sorted(subscribed)),
+        tuple(sorted(assigned)),
+    )
 
 
 def _member(one: Any) -> Member:

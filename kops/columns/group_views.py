@@ -34,12 +34,14 @@ GROUPS: View[Listed] = View(
         Column("STATE", lambda one: _or_dash(one.state)),
         Column("TYPE", lambda one: _or_dash(one.protocol_type)),
         Column("COORDINATOR", lambda one: one.coordinator.id),
+        Column("PROTOCOL", lambda one: one.kind),
     ),
     lambda one: {
         "group": one.id,
         "state": one.state,
         "protocolType": one.protocol_type,
         "coordinator": one.coordinator.id,
+        "protocol": one.kind,
     },
     lambda one: one.id,
 )

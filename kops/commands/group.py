@@ -12,7 +12,7 @@ from kops.columns.group_views import GROUP_DETAILS, GROUP_LAGS, GROUPS, LAGS, ME
 from kops.commands import group_legacy, group_offsets
 from kops.commands.options import command, noun
 from kops.commands.run import Run
-from kops.errors import BadUsage, Unhealthy
+from kops.errors import BadUsage, Failed, Unhealthy
 from kops.operations import removal
 from kops.render import kafka_groups
 
@@ -36,7 +36,8 @@ def list_groups(
         str | None, typer.Option("--state", help="Only groups in these states.", metavar="[STATE,...]")
     ] = None,
     kind: Annotated[
-        str | None, typer.Option("--type", help="Only groups of this protocol type.", metavar="[TYPE]")
+        str | None,
+        typer.Option("--type", help="Only these: classic, consumer, share, or a protocol type.", metavar="[TYPE]"),
     ] = None,
 ) -> None:
     """List groups with their state, from every broker."""
@@ -57,10 +58,11 @@ def list_groups(
     if unknown:
         raise BadUsage(
             f"--state {', '.join(sorted(unknown))}: there is no such state",
-            "Stable, Empty, PreparingRebalance, CompletingRebalance, Dead.",
+            "Stable, Empty, PreparingRebalance, CompletingRebalance, Assigning, Reconciling, Dead.",
         )
     shown = [one for one in found if not states or one.state.lower() in states]
-    shown = [one for one in shown if not kind or kind.lower() in (one.protocol_type, "classic")]
+    if kind:
+        shown = [one for one in shown if kind.lower() in (one.kind, "" if run.settings.apache else one.protocol_type)]
     layout = kafka_groups.names_with_types if kind is not None else kafka_groups.names
     run.show(GROUPS, shown, kafka_groups.names_with_states if state is not None else layout)
 
@@ -86,6 +88,10 @@ def describe(
         group_legacy.describe(run, wanted)
         return
     found = _selected(run, wanted, regex)
+    for one in found:
+        if not one.describable:
+            what = f"group {one.id} is a {one.kind} group ({one.state}): kops does not know how to look into those"
+            run.errors.append(Failed(what, "Use Apache's tool for them.", subject=one.id))
     if state:
         run.show(STATES, groups.describe(run.session, found), kafka_groups.states)
     elif members:
@@ -171,7 +177,8 @@ def delete(
     entry, gone, failed = removal.carry_out(run.session, plan)
     run.errors += failed
     run.show(GROUPS, gone, kafka_groups.deleted)
-    run.out.say(f"`kops undo {entry.id}` brings the offsets back.")
+    if gone:
+        run.out.say(f"`kops undo {entry.id}` brings the offsets back.")
 
 
 def _selected(run: Run, wanted: Sequence[str], regex: str | None) -> list[Listed]:

@@ -23,9 +23,9 @@ def names_with_states(found: Sequence[Listed]) -> Iterator[str]:
 
 
 def names_with_types(found: Sequence[Listed]) -> Iterator[str]:
-    """Lines of ``--list --type``: a group of a broker in ZooKeeper mode is a classic one."""
+    """Lines of ``--list --type``."""
     width = max((len(one.id) for one in found), default=15)
-    for name, kind in (("GROUP", "TYPE"), *((one.id, "Classic") for one in found)):
+    for name, kind in (("GROUP", "TYPE"), *((one.id, one.kind.capitalize()) for one in found)):
         yield f"{name:<{max(width, 25)}} {kind:<20}"
 
 
