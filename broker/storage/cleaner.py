@@ -180,13 +180,16 @@ class Cleaner:
     def _failed_disk(self, log: Log, error: OSError) -> None:
         """A full disk is no reason to lose the directory: the log is whole, and cleaned when there is room.
 
-        What went with a log that is gone (deleted, its directory failed) tells nothing.
+        Nor are descriptors that have run out. What went with a log that is gone (deleted, its directory failed) tells
+        nothing.
         """
         name = f"{log.topic}-{log.partition}"
         if not self._is_here(log):
             logger.info("%s: cleaning given up: the log is gone", name)
         elif error.errno in (errno.ENOSPC, errno.EDQUOT):
             logger.warning("%s: cleaning given up: %s; free some space on %s", name, error, log.log_dir)
+        elif error.errno in (errno.EMFILE, errno.ENFILE):
+            logger.warning("%s: cleaning given up: %s", name, error)
         else:
             self._dirs.dir_failed(log.log_dir, error)
 

@@ -30,7 +30,7 @@ from broker.wire.records import read_control, recompress
 from broker.wire.validation import NO_BOUND, Rules, Walked, check_header, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from broker.config import LogConfig
 
@@ -427,12 +427,16 @@ class Log:
             self.roll(now_ms)
         gone, self.segments = self.segments[:count], self.segments[count:]
         self.positions.forget()
-        self.discard(gone)
         self.log_start_offset = max(self.log_start_offset, self.segments[0].base)
+        # first, or a power loss in between would make the files that have had their time look lost
         self.leader_epochs.truncate_from_start(self.log_start_offset)
+        self.discard(gone)
 
-    def discard(self, segments: list[Segment]) -> None:
-        """Rename the files of segments that are no longer of the log; they go after file.delete.delay.ms."""
+    def discard(self, segments: Sequence[Segment]) -> None:
+        """Rename the files of segments that are no longer of the log; they go after file.delete.delay.ms.
+
+        In this order: of the renames a power loss keeps some of the first ones, and what is left must be without a gap.
+        """
         paths = [path for segment in segments for path in segment.rename_away()]
         if paths:
             self.dir.remove_later(paths, self.config.file_delete_delay_ms)

@@ -307,7 +307,7 @@ def _recover(log: Log, recovery_point: int, names: list[str], protected: int) ->
         segment = log.segments[index]
         until = log.segments[index + 1].base if index + 1 < len(log.segments) else None
         if (yield from _recover_segment(log, segment, until, protected, epochs)):
-            for later in log.segments[index + 1 :]:
+            for later in log.segments[:index:-1]:
                 logger.warning("%s-%d: segment %d follows a cut, removed", log.topic, log.partition, later.base)
                 log.dir.remove_later(later.rename_away(), 0)
             del log.segments[index + 1 :]
@@ -442,7 +442,7 @@ def _settle_offsets(log: Log, known: Checkpointed, now_ms: int) -> None:
         )
         known = replace(known, log_start_offset=0)
     if not log.segments or log.log_end_offset < known.log_start_offset:
-        for segment in log.segments:
+        for segment in log.segments[::-1]:
             log.dir.remove_later(segment.rename_away(), 0)
         start = known.log_start_offset
         log.segments = [Segment.create(files, log.dir.open_files, log.directory, start, now_ms)]

@@ -30,7 +30,7 @@ def truncate_to(log: Log, offset: int) -> bool:
     gone = [segment for segment in log.segments if segment.base > offset]
     log.segments = log.segments[: len(log.segments) - len(gone)]
     log.positions.forget()
-    log.discard(gone)
+    log.discard(gone[::-1])
     end = _end_of_whole(log, offset)
     log.segments[-1].truncate_to(offset)
     log.may_lack_committed = log.may_lack_committed or end < min(offset, log.high_watermark)
@@ -58,10 +58,10 @@ def restart_at(log: Log, offset: int) -> None:
     """Drop everything; the log is empty and begins at ``offset``."""
     gone, log.segments = log.segments, []
     log.positions.forget()
-    log.discard(gone)
+    log.leader_epochs.clear()  # first: beside a log that begins at ``offset`` they would tell of one that is missing
+    log.discard(gone[::-1])
     _remove_snapshots_above(log, -1)
     log.segments = [Segment.create(log.dir.files, log.dir.open_files, log.directory, offset, 0)]
-    log.leader_epochs.clear()
     log.producers.producers.clear()
     log.log_start_offset = offset
     log.log_end_offset = log.recovery_point = log.high_watermark = offset

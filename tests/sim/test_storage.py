@@ -20,7 +20,9 @@ from tests.storage.support import contents, idempotent
 CONFIG = LogConfig.of(segment_bytes=900, index_interval_bytes=150, retention_bytes=4000, file_delete_delay_ms=20)
 PARTITIONS = 3
 SEED_FROM = int(os.environ.get("STORAGE_SEED_FROM", "0"))
-SEEDS = int(os.environ.get("STORAGE_SEEDS", "30"))
+SEEDS = int(os.environ.get("STORAGE_SEEDS", "27"))
+FOUND = (69, 207, 213)
+"""They found that a loss of power amid a truncation, or after a deletion, left what looked like damage."""
 
 
 class Story:
@@ -138,7 +140,7 @@ class Story:
             self.disk.lose_power()
 
 
-@pytest.mark.parametrize("seed", range(SEED_FROM, SEED_FROM + SEEDS))
+@pytest.mark.parametrize("seed", [*range(SEED_FROM, SEED_FROM + SEEDS), *FOUND])
 def test_a_broker_that_dies_again_and_again_keeps_its_word(seed: int) -> None:
     story = Story(seed)
     try:

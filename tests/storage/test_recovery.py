@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.host import LogDirFailed
 from broker.storage.log import Log
 from broker.storage.producer_state import SnapshotCorrupt, decode
 from broker.storage.recovery import OldFormat
 from broker.wire import batch as batches
-from tests.storage.support import NOW, append, contents, idempotent, new_log, reopen, shape
+from tests.storage.support import NOW, FailingFiles, append, contents, idempotent, new_log, reopen, shape
 
 SEGMENT = f"{0:020d}"
 
@@ -82,6 +83,35 @@ def test_segments_after_a_cut_are_removed(tmp_path: Path) -> None:
     assert [segment.base for segment in again.segments] == bases[:2]
     left = {name.name for name in (tmp_path / "t-0").iterdir() if name.suffix in {".log", ".index", ".timeindex"}}
     assert left == {f"{base:020d}{suffix}" for base in bases[:2] for suffix in (".log", ".index", ".timeindex")}
+
+
+@pytest.mark.parametrize("what", ["truncate", "restart", "drop the oldest"])
+def test_a_loss_of_power_between_renames_leaves_no_gap(tmp_path: Path, what: str) -> None:
+    for failing in range(1, 100):
+        path, disk = tmp_path / str(failing), FailingFiles(0)
+        log = new_log(path, disk, segment_bytes=300)
+        append(log, *([3] * 5), epoch=1)
+        append(log, *([3] * 5), epoch=2)
+        log.high_watermark = end = log.log_end_offset
+        disk.calls, disk.fail_at = 0, failing
+        log.dir.remove_later = lambda paths, delay_ms: None
+        try:
+            if what == "truncate":
+                log.truncate_to(6)
+            elif what == "restart":
+                log.truncate_fully_and_start_at(1000)
+            else:
+                log.drop_oldest(3, NOW)
+        except (LogDirFailed, OSError):
+            log.close()
+            again = reopen(path, recovery_point=end)
+            assert not any(segment.holes for segment in again.segments), failing
+            assert contents(again) or again.log_start_offset == again.log_end_offset
+            again.close()
+        else:
+            assert failing > 5, "it was interrupted again and again"
+            return
+    raise AssertionError("it never ends")
 
 
 def test_segments_below_the_recovery_point_are_trusted(tmp_path: Path) -> None:
