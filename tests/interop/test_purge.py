@@ -18,10 +18,11 @@ from tests.kops.purging import Ground
 
 @dataclass
 class Quick(Cluster):
-    """Brokers that keep the files of deleted logs for half a second."""
+    """Brokers that keep the files of deleted logs for half a second, also right after their start."""
 
     def broker_lines(self, broker: int, port: int, brokers: int) -> list[str]:
-        return [*super().broker_lines(broker, port, brokers), "log.segment.delete.delay.ms=500"]
+        lines = super().broker_lines(broker, port, brokers)
+        return [*lines, "log.segment.delete.delay.ms=500", "log.initial.task.delay.ms=500"]
 
 
 @pytest.fixture(scope="module")

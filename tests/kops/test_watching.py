@@ -20,7 +20,8 @@ def zookeeper(tmp_path: Path) -> Iterator[str]:
     process = Process("zookeeper", "broker.zookeeper", settings, tmp_path)
     process.start()
     deadline = time.monotonic() + 20
-    while "binding to port" not in process.output() and time.monotonic() < deadline:
+    while "bound to port" not in process.output():
+        assert time.monotonic() < deadline, process.output()
         time.sleep(0.05)
     yield f"127.0.0.1:{port}"
     process.kill()

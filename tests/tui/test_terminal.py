@@ -22,7 +22,7 @@ def dashboard(cluster: Cluster, directory: Path, *more: str) -> Terminal:
 
 
 async def test_a_killed_leader_is_seen_on_the_screen_as_zookeeper_pushes_it(tmp_path: Path) -> None:
-    async with Cluster(tmp_path) as cluster:
+    async with Cluster(tmp_path, **{"auto.leader.rebalance.enable": "false"}) as cluster:
         await cluster.create("orders", [[1, 2, 0], [0, 1, 2]])
         await cluster.produce("orders", [b"one", b"two"])
         zookeeper, tape = f"127.0.0.1:{cluster.zookeeper_port}", tmp_path / "tape"
