@@ -94,6 +94,13 @@ class Session:
                 client._manager._net.stop()
             raise
 
+    @property
+    def kraft(self) -> bool:
+        """Whether the cluster keeps its metadata without ZooKeeper: only then do brokers tell of a quorum."""
+        from kafka.protocol.api_key import ApiKey
+
+        return ApiKey.DescribeQuorum in self.admin._manager.broker_version_data.api_versions
+
     def send(self, request: Any, broker: int | None = None) -> Any:
         """One protocol message of kafka-python to ``broker`` (any when None); its response. Raises kafka.errors."""
 

@@ -5,7 +5,7 @@ Asked with allow_auto_topic_creation=false: looking never creates.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kops.errors import Unreachable, not_found
@@ -104,7 +104,18 @@ def snapshot(session: Session, topics: Sequence[str] | None = None, broker: int 
 
     wanted = None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
     response = session.send(MetadataRequest(topics=wanted, allow_auto_topic_creation=False), broker)
-    return _snapshot(response)
+    seen = _snapshot(response)
+    return replace(seen, controller=_quorum_leader(session, seen)) if broker is None and session.kraft else seen
+
+
+def _quorum_leader(session: Session, seen: Snapshot) -> int:
+    """Without ZooKeeper brokers name any one of themselves as the controller; the real one need not be a broker."""
+    from kafka.protocol.admin import DescribeQuorumRequest as Request
+
+    log = Request.TopicData(topic_name="__cluster_metadata", partitions=[Request.TopicData.PartitionData(0)])
+    answer = session.send(Request(topics=[log]))
+    leaders = [partition.leader_id for topic in answer.topics or () for partition in topic.partitions]
+    return int(leaders[0]) if leaders and not answer.error_code else seen.controller
 
 
 def topics_of(session: Session, names: Sequence[str]) -> tuple[Snapshot, list[Topic]]:

@@ -18,7 +18,7 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
     words = list(arguments)
     at = _noun_at(words)
     if at is None:
-        return words
+        return ["version" if word == "--version" else word for word in words]
     if words[at] in ("group", "groups"):
         words = _bare_state(words)
     rest = words[at + 1 :]

@@ -33,7 +33,7 @@ class Ailment:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Everything that was seen. ``zookeeper``: topics by their znodes, None when it could not be asked."""
+    """Everything that was seen. ``zookeeper``: topics by their znodes, None where there is none or it was not asked."""
 
     seen: Snapshot
     views: Mapping[int, Snapshot | None]
@@ -97,7 +97,8 @@ def _zookeeper(
 ) -> tuple[dict[str, Topic] | None, frozenset[str], frozenset[str], dict[str, float], str]:
     """(topics, marks, topics with settings, epoch seconds of each partition's last change, why nothing was seen)."""
     if not session.context.zookeeper:
-        return None, frozenset(), frozenset(), {}, "no ZooKeeper is given (--zookeeper HOST:PORT)"
+        why = "" if session.kraft else "no ZooKeeper is given (--zookeeper HOST:PORT)"
+        return None, frozenset(), frozenset(), {}, why
     try:
         client = session.zookeeper
     except KopsError as error:

@@ -106,6 +106,7 @@ def survey(session: Session, topic: str, given: Sequence[str] = ()) -> Survey:
     silent = [broker.id for broker in seen.brokers if broker.id not in views]
     folders = data_dirs.of_cluster(seen.cluster_id, given)
     trace, why_no_zookeeper = _zookeeper(session, topic)
+    kraft = session.kraft and not session.context.zookeeper
     disks = [(folder, found) for folder in folders for found in data_dirs.partition_dirs(folder.path, topic)]
     down = sorted(_expected(views, folders, session, topic, why_no_zookeeper) - set(views) | set(silent))
     replicas = logdirs.directories(session, sorted(views))
@@ -115,7 +116,7 @@ def survey(session: Session, topic: str, given: Sequence[str] = ()) -> Survey:
         *_metadata(views, down),
         *_replicas(replicas, down, topic),
         *_disk(folders, disks, replicas, down, topic),
-        *_znodes(topic, trace, why_no_zookeeper),
+        *(() if kraft else _znodes(topic, trace, why_no_zookeeper)),
         *_offsets(committed, why_no_offsets),
         Finding(ACLS, f"rules for topic {topic}", acls.rules, unknown=acls.unknown),
     ]

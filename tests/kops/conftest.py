@@ -59,6 +59,7 @@ class FakeSession(Session):
 
     fake = FakeAdmin()
     gone: frozenset[str] = frozenset()
+    kraft = False
 
     @property
     def admin(self) -> Any:

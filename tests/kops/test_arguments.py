@@ -21,6 +21,7 @@ Kops = Callable[..., Said]
         ("broker --list", "broker --list"),
         ("topic", "topic"),
         ("", ""),
+        ("-v --version", "-v version"),
     ],
 )
 def test_apaches_verbs_move_to_the_place_of_the_verb(line: str, rewritten: str) -> None:
