@@ -264,8 +264,8 @@ def _check_assignment(assignment: Assignment) -> None:
     if len({len(replicas) for replicas in assignment.values()}) != 1:
         why = "All partitions should have the same number of replicas"
     elif any(len(set(replicas)) != len(replicas) for replicas in assignment.values()):
-        listed = ", ".join(f"{index} -> List({_join(replicas)})" for index, replicas in assignment.items())
-        why = f"Duplicate replica assignment found: Map({listed})"
+        listed = ", ".join(f"{index} -> ArrayBuffer({_join(replicas)})" for index, replicas in assignment.items())
+        why = f"Duplicate replica assignment found: HashMap({listed})"
     elif sorted(assignment) != list(range(len(assignment))):
         why = "partitions should be a consecutive 0-based integer sequence"
     elif not assignment[0]:

@@ -8,7 +8,7 @@ from typing import Final
 from broker.api.authorized import CLUSTER_OPERATIONS, NOT_ASKED
 from broker.api.context import Context
 from broker.api.table import Table, api
-from broker.wire.errors import ErrorCode
+from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.keys import ApiKey
 from broker.wire.messages.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 from broker.wire.messages.describe_cluster import (
@@ -18,6 +18,7 @@ from broker.wire.messages.describe_cluster import (
 )
 
 BROKER_ENDPOINTS: Final = 1
+CONTROLLER_ENDPOINTS: Final = 2
 _SOFTWARE: Final = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?")
 
 
@@ -42,11 +43,12 @@ def advertised(table: Table) -> list[ApiVersion]:
 @api(ApiKey.DESCRIBE_CLUSTER, 0, 1)
 async def describe_cluster(ctx: Context, request: DescribeClusterRequest) -> DescribeClusterResponse:
     """The brokers on the client's listener (KIP-700). Endpoints of KRaft controllers do not exist here (KIP-919)."""
+    if request.endpoint_type == CONTROLLER_ENDPOINTS:
+        message = "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+        raise KafkaError(ErrorCode.MISMATCHED_ENDPOINT_TYPE, message)
     if request.endpoint_type != BROKER_ENDPOINTS:
-        return DescribeClusterResponse(
-            error_code=ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
-            error_message="This cluster has no controller endpoints: it runs with ZooKeeper",
-        )
+        message = f"Unsupported endpoint type {request.endpoint_type}"
+        raise KafkaError(ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, message)
     cache = ctx.services.metadata
     brokers = []
     for broker in cache.brokers():

@@ -18,16 +18,20 @@ class Mirror(NamedTuple):
     """``source`` list of the request (``a.b``: all b of all a) becomes ``target`` list of the reply.
 
     ``names``: reply field -> request field; "" stands for the element itself, where a list holds plain values.
+    ``offset``: the reply field that says -1, as there is no offset.
     """
 
     source: str
     target: str
     names: dict[str, str]
     inner: Mirror | None = None
+    offset: str | None = None
 
 
-def _partitions(source: str = "partitions", target: str = "partitions", name: str = "") -> Mirror:
-    return Mirror(source, target, {"partition_index": name})
+def _partitions(
+    source: str = "partitions", target: str = "partitions", name: str = "", offset: str | None = None
+) -> Mirror:
+    return Mirror(source, target, {"partition_index": name}, offset=offset)
 
 
 _TOPICS_OF_INTS = Mirror("topics", "topics", {"name": "name"}, _partitions("partition_indexes"))
@@ -41,7 +45,7 @@ _MIRRORS: Final = MappingProxyType(
                 "topic_data",
                 "responses",
                 {"name": "name"},
-                Mirror("partition_data", "partition_responses", {"index": "index"}),
+                Mirror("partition_data", "partition_responses", {"index": "index"}, offset="base_offset"),
             ),
         ),
         ApiKey.FETCH: (
@@ -140,6 +144,8 @@ def _reflect(mirror: Mirror, request: Any, reply: Any, version: int, code: int, 
     for element in _elements(request, mirror.source):
         made = _element(reply, mirror.target)
         _mark(made, version, code, message)
+        if mirror.offset is not None:
+            setattr(made, mirror.offset, -1)
         for name, source in mirror.names.items():
             value = getattr(element, source) if source else element
             if value is not None:

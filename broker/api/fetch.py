@@ -38,6 +38,8 @@ _NAMES_LEADERS: Final = 16
 _STORAGE_ERROR_IS_KNOWN: Final = 6
 _READ_COMMITTED: Final = 1
 _NO_SESSION_EPOCH: Final = -1
+_UNKNOWN_TOPICS: Final = (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID)
+"""Said before anything is read: their aborted transactions are an empty list, those of other errors null."""
 
 
 @api(ApiKey.FETCH, 4, 17)
@@ -81,7 +83,7 @@ def _limits(ctx: Context, request: FetchRequest, replica_id: int) -> FetchLimits
 
 
 def _reply(ctx: Context, session: FetchSession, found: list[PartitionRead]) -> FetchResponse | list[Buffer]:
-    if len(found) == 1 and not (found[0].error or found[0].diverging or found[0].aborted):
+    if len(found) == 1 and not (found[0].error or found[0].diverging):
         return _common_reply(ctx, session, found[0])
     response = FetchResponse(session_id=session.session_id)
     last: FetchableTopicResponse | None = None
@@ -124,6 +126,7 @@ def _common_reply(ctx: Context, session: FetchSession, read: PartitionRead) -> l
         read.last_stable_offset,
         read.log_start,
         read.records,
+        committed=read.aborted is not None,
     )
     if session.session_id == 0:
         session.close()
@@ -144,7 +147,9 @@ def _data(ctx: Context, read: PartitionRead) -> PartitionData:
     )
     if read.diverging is not None:
         data.diverging_epoch = EpochEndOffset(epoch=read.diverging[0], end_offset=read.diverging[1])
-    if read.aborted:
+    if error not in _UNKNOWN_TOPICS:
+        data.aborted_transactions = None
+    if read.aborted is not None:
         data.aborted_transactions = [
             AbortedTransaction(producer_id=producer, first_offset=first) for producer, first in read.aborted
         ]

@@ -116,16 +116,19 @@ def _topic(ctx: Context, request: MetadataRequest, name: str | None, topic_id: U
     cache: MetadataCache = ctx.services.metadata
     if name is None:
         return MetadataResponseTopic(error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None, topic_id=topic_id)
+    operations = TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED
     if not cache.has_topic(name):
         error = _create(ctx, request, name)
-        return MetadataResponseTopic(error_code=error, name=name, is_internal=name in INTERNAL_TOPICS)
+        return MetadataResponseTopic(
+            error_code=error, name=name, is_internal=name in INTERNAL_TOPICS, topic_authorized_operations=operations
+        )
     partitions = cache.partitions(name)
     return MetadataResponseTopic(
         name=name,
         topic_id=topic_id,
         is_internal=name in INTERNAL_TOPICS,
         partitions=[_partition(ctx, cache, index, partitions[index]) for index in sorted(partitions)],
-        topic_authorized_operations=TOPIC_OPERATIONS if request.include_topic_authorized_operations else NOT_ASKED,
+        topic_authorized_operations=operations,
     )
 
 

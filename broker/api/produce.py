@@ -39,6 +39,17 @@ INTERNAL_TOPICS: Final = frozenset({"__consumer_offsets", "__transaction_state"}
 _ADMIN_CLIENT: Final = "__admin_client"
 _ZSTD: Final = 4
 _NAMES_LEADERS: Final = 10
+_WITHOUT_LOG_START: Final = frozenset(
+    {
+        ErrorCode.CORRUPT_MESSAGE,
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+        ErrorCode.MESSAGE_TOO_LARGE,
+        ErrorCode.RECORD_LIST_TOO_LARGE,
+        ErrorCode.KAFKA_STORAGE_ERROR,
+    }
+)
+"""Errors of an append that do not say where the log begins (ReplicaManager.appendToLocalLog)."""
 
 Answer = ProduceResponse | bytes | NoReply | Close
 
@@ -76,7 +87,8 @@ class _Produce:
                 except NeedsWorker:
                     large.append((topic.name, data, answer))
                 answers.append(answer)
-            self._response.responses.append(TopicProduceResponse(name=topic.name, partition_responses=answers))
+            if answers:
+                self._response.responses.append(TopicProduceResponse(name=topic.name, partition_responses=answers))
         if large:
             self._later = Later(holds=True)
             task = asyncio.ensure_future(self._append_large(large, self._later))
@@ -108,6 +120,7 @@ class _Produce:
         self, topic: str, data: PartitionProduceData, answer: PartitionProduceResponse, walked: Walked | None
     ) -> None:
         """One partition; raises NeedsWorker only."""
+        records = None
         try:
             records = self._checked(topic, data)
             if walked is None and needs_worker(records):
@@ -115,6 +128,9 @@ class _Produce:
             appended = self._replicas.append(topic, data.index, records, self._request.acks, walked=walked)
         except KafkaError as error:
             _refuse(answer, error)
+            hosted = self._replicas.get(topic, data.index)
+            if records is not None and hosted is not None and error.code not in _WITHOUT_LOG_START:
+                answer.log_start_offset = hosted.log.log_start_offset
         except LogDirFailed:
             answer.error_code = int(ErrorCode.KAFKA_STORAGE_ERROR)
         else:
@@ -125,18 +141,24 @@ class _Produce:
         """What the request's version allows (facts C.7). Raises KafkaError."""
         records, version = data.records, self._ctx.version
         if topic in INTERNAL_TOPICS and self._ctx.client_id != _ADMIN_CLIENT:
+            if not self._ctx.services.metadata.has_topic(topic):
+                raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
             raise KafkaError(ErrorCode.INVALID_TOPIC_EXCEPTION, f"clients may not write to {topic}")
         if records is None or len(records) <= batches.MAGIC_AT:
             raise KafkaError(ErrorCode.INVALID_RECORD, "exactly one record batch is expected")
         magic = batches.magic_at(records)
+        if not 0 <= magic <= 2:
+            raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"Invalid magic found in record: {magic}")
         if magic < 2 and version < 3:
             raise KafkaError(ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT, f"message format {magic} is not accepted")
-        if magic != 2 or len(records) < batches.HEADER_SIZE:
+        if magic != 2 or not batches.HEADER_SIZE <= len(records) == batches.size_at(records):
             raise KafkaError(ErrorCode.INVALID_RECORD, "exactly one record batch of magic 2 is expected")
         attributes = records[batches.ATTRIBUTES_AT + 1]
         if attributes & batches.CODEC_MASK == _ZSTD and version < 7:
             raise KafkaError(ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7")
         if attributes & batches.TRANSACTIONAL:
+            if self._request.transactional_id is None:
+                raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
             raise KafkaError(ErrorCode.INVALID_TXN_STATE, "this partition is in no transaction")
         return records
 

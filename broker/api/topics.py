@@ -58,30 +58,29 @@ async def _shown(ctx: Context, timeout_ms: int, shows: Callable[[MetadataCache],
 
 @api(ApiKey.CREATE_TOPICS, 0, 7)
 async def create_topics(ctx: Context, request: CreateTopicsRequest) -> CreateTopicsResponse:
-    """One result per topic name; a name that comes twice is refused. Reports the shape from version 5 (KIP-525)."""
+    """One result per topic; a name that comes twice is refused. Reports the shape from version 5 (KIP-525)."""
     _check_controller(ctx)
     names = [topic.name for topic in request.topics]
     results: list[CreatableTopicResult] = []
     created: dict[str, CreatedTopic] = {}
     for topic in request.topics:
         if names.count(topic.name) > 1:
-            if all(result.name != topic.name for result in results):
-                message = "Found multiple entries for this topic."
-                results.append(_creation_failed(topic.name, KafkaError(ErrorCode.INVALID_REQUEST, message)))
+            message = "Found multiple entries for this topic."
+            results.append(_creation_failed(topic.name, KafkaError(ErrorCode.INVALID_REQUEST, message)))
             continue
         try:
             created[topic.name] = await _create(ctx, request, topic)
         except KafkaError as error:
             results.append(_creation_failed(topic.name, error))
         else:
-            results.append(_creation(ctx, created[topic.name]))
+            results.append(_creation(ctx, created[topic.name], request.validate_only))
     if created and not request.validate_only:
         await _shown(ctx, request.timeout_ms, lambda cache: all(_led(cache, topic) for topic in created.values()))
-        for result in results:
+        for index, result in enumerate(results):
             topic_created = created.get(result.name)
             late = request.timeout_ms <= 0 or not (topic_created and _led(ctx.services.metadata, topic_created))
             if topic_created is not None and late:
-                result.error_code = ErrorCode.REQUEST_TIMED_OUT
+                results[index] = _creation_failed(result.name, KafkaError(ErrorCode.REQUEST_TIMED_OUT), result.topic_id)
     return CreateTopicsResponse(topics=results)
 
 
@@ -105,13 +104,13 @@ def _led(cache: MetadataCache, topic: CreatedTopic) -> bool:
     return all(index in partitions and partitions[index].leader > NO_LEADER for index in topic.assignment)
 
 
-def _creation(ctx: Context, topic: CreatedTopic) -> CreatableTopicResult:
+def _creation(ctx: Context, topic: CreatedTopic, validated_only: bool) -> CreatableTopicResult:
     configs: ConfigAdmin = ctx.services.config_admin
     described = configs.describe_topic_settings(topic.name, topic.config.overrides)
     return CreatableTopicResult(
         name=topic.name,
         error_message=None,
-        topic_id=topic.topic_id or ZERO_UUID,
+        topic_id=ZERO_UUID if validated_only else topic.topic_id or ZERO_UUID,
         num_partitions=len(topic.assignment),
         replication_factor=len(topic.assignment[0]),
         configs=[
@@ -127,8 +126,10 @@ def _creation(ctx: Context, topic: CreatedTopic) -> CreatableTopicResult:
     )
 
 
-def _creation_failed(name: str, error: KafkaError) -> CreatableTopicResult:
-    return CreatableTopicResult(name=name, error_code=error.code, error_message=error.message, configs=[])
+def _creation_failed(name: str, error: KafkaError, topic_id: UUID = ZERO_UUID) -> CreatableTopicResult:
+    return CreatableTopicResult(
+        name=name, topic_id=topic_id, error_code=error.code, error_message=error.message, configs=[]
+    )
 
 
 # --- delete --------------------------------------------------------------------------------------------------------
@@ -136,51 +137,56 @@ def _creation_failed(name: str, error: KafkaError) -> CreatableTopicResult:
 
 @api(ApiKey.DELETE_TOPICS, 0, 6)
 async def delete_topics(ctx: Context, request: DeleteTopicsRequest) -> DeleteTopicsResponse:
-    """By name, from version 6 also by id (KIP-516); topics that are marked already are waited for too."""
+    """By name, from version 6 also by id (KIP-516), never by both; topics that are marked already are waited for too.
+
+    What is asked for by name has no id in the reply.
+    """
     _check_controller(ctx)
     if not ctx.services.config.delete_topic_enable:
         raise KafkaError(ErrorCode.TOPIC_DELETION_DISABLED if ctx.version >= 3 else ErrorCode.INVALID_REQUEST)
+    if any(topic.name is not None and topic.topic_id != ZERO_UUID for topic in request.topics):
+        raise KafkaError(ErrorCode.INVALID_REQUEST)
     results = []
+    marked: list[tuple[DeletableTopicResult, UUID]] = []
+    cache: MetadataCache = ctx.services.metadata
     for name, topic_id in _wanted(ctx, request):
         result = DeletableTopicResult(name=name, topic_id=topic_id)
+        results.append(result)
         try:
-            result.name, result.topic_id = _resolve(ctx, request, name, topic_id)
+            result.name = _resolve(cache, name, topic_id)
+            known_id = cache.topic_id(result.name)
             await _delete(ctx, request, result.name)
         except KafkaError as error:
             result.error_code, result.error_message = error.code, error.message
-        results.append(result)
-    marked = [result for result in results if not result.error_code]
-    cache: MetadataCache = ctx.services.metadata
+        else:
+            marked.append((result, known_id))
     if marked:
         await _shown(
-            ctx, request.timeout_ms, lambda cache: all(_gone(cache, each.name, each.topic_id) for each in marked)
+            ctx, request.timeout_ms, lambda cache: all(_gone(cache, each.name, known_id) for each, known_id in marked)
         )
-        for result in marked:
-            if request.timeout_ms <= 0 or not _gone(cache, result.name, result.topic_id):
+        for result, known_id in marked:
+            if request.timeout_ms <= 0 or not _gone(cache, result.name, known_id):
                 result.error_code = ErrorCode.REQUEST_TIMED_OUT
     return DeleteTopicsResponse(responses=results)
 
 
 def _wanted(ctx: Context, request: DeleteTopicsRequest) -> Iterable[tuple[str | None, UUID]]:
-    """Each topic once."""
     if ctx.version >= 6:
-        return dict.fromkeys((topic.name, topic.topic_id) for topic in request.topics)
-    return dict.fromkeys((name, ZERO_UUID) for name in request.topic_names)
+        return [(topic.name, topic.topic_id) for topic in request.topics]
+    return [(name, ZERO_UUID) for name in request.topic_names]
 
 
-def _resolve(ctx: Context, request: DeleteTopicsRequest, name: str | None, topic_id: UUID) -> tuple[str, UUID]:
-    cache: MetadataCache = ctx.services.metadata
+def _resolve(cache: MetadataCache, name: str | None, topic_id: UUID) -> str:
     if name is not None:
-        if topic_id != ZERO_UUID:
-            message = "Topic name and topic ID can not both be specified."
-            raise KafkaError(ErrorCode.INVALID_REQUEST, message)
         if not cache.has_topic(name):
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        return name, cache.topic_id(name)
+        return name
+    if topic_id == ZERO_UUID:
+        raise KafkaError(ErrorCode.TOPIC_AUTHORIZATION_FAILED)  # what Kafka says of a topic without name and id
     known = cache.topic_name(topic_id)
     if known is None:
         raise KafkaError(ErrorCode.UNKNOWN_TOPIC_ID)
-    return known, topic_id
+    return known
 
 
 async def _delete(ctx: Context, request: DeleteTopicsRequest, name: str) -> None:

@@ -93,7 +93,7 @@ class Reader:
         """What the client says now."""
         self.offset = wanted.fetch_offset
         self.max_bytes = wanted.partition_max_bytes
-        self.leader_epoch = wanted.current_leader_epoch
+        self.leader_epoch = max(wanted.current_leader_epoch, -1)
         self.last_epoch = wanted.last_fetched_epoch
         self.log_start = wanted.log_start_offset
 

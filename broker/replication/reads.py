@@ -36,7 +36,10 @@ class FetchLimits(NamedTuple):
 
 
 class PartitionRead(NamedTuple):
-    """One partition of a fetch reply; offsets are as of before the read; ``diverging`` is (epoch, end offset)."""
+    """One partition of a fetch reply; offsets are as of before the read; ``diverging`` is (epoch, end offset).
+
+    ``aborted`` is None where nobody asked, or nothing was looked at.
+    """
 
     reader: Reader
     error: int
@@ -45,7 +48,7 @@ class PartitionRead(NamedTuple):
     log_start: int
     records: Buffer
     diverging: tuple[int, int] | None = None
-    aborted: tuple[tuple[int, int], ...] = ()
+    aborted: tuple[tuple[int, int], ...] | None = None
 
 
 class Reads:
@@ -109,7 +112,6 @@ class Reads:
                 return PartitionRead(reader, 0, high_watermark, stable, start, _NOTHING, diverging)
             upper = log.durability.end if reader.replica_id >= 0 else stable if committed else high_watermark
             records: Buffer = _NOTHING
-            aborted: tuple[tuple[int, int], ...] = ()
             throttled = reader.replica_id >= 0 and bool(log.config.leader_replication_throttled_replicas)
             if throttled and self._is_held_back(hosted, reader):
                 upper = start
@@ -126,7 +128,7 @@ class Reads:
         except LogDirFailed:
             code = int(ErrorCode.KAFKA_STORAGE_ERROR)
             return PartitionRead(reader, code, _UNKNOWN, _UNKNOWN, _UNKNOWN, _NOTHING)
-        return PartitionRead(reader, 0, high_watermark, stable, start, records, None, aborted)
+        return PartitionRead(reader, 0, high_watermark, stable, start, records, None, () if committed else None)
 
     def _bytes(self, log: Log, offset: int, most: int, upper: int, min_one: bool) -> Buffer:
         """One read and check for all who ask the same one after the other: followers, and readers at the end."""

@@ -108,7 +108,9 @@ class Log:
         self._level = _level_of(config)
         self._writes_log_append_time = config.message_timestamp_type == "LogAppendTime"
         before, after = config.timestamp_before_max_ms, config.timestamp_after_max_ms
-        self.rules = Rules(config.compact, self._writes_log_append_time, min(before, NO_BOUND), min(after, NO_BOUND))
+        name = f"{self.topic}-{self.partition}"
+        before, after = min(before, NO_BOUND), min(after, NO_BOUND)
+        self.rules = Rules(config.compact, self._writes_log_append_time, before, after, name)
 
     @property
     def log_dir(self) -> str:
@@ -193,9 +195,8 @@ class Log:
         return AppendInfo(first, last, timestamp, stamp, self.log_start_offset, size, head.record_count, False)
 
     def _duplicate_of(self, original: AppendedBatch) -> AppendInfo:
-        stamp = original.timestamp if self._writes_log_append_time else -1
-        first, last = original.first_offset, original.last_offset
-        return AppendInfo(first, last, original.timestamp, stamp, self.log_start_offset, 0, 0, True)
+        first, last, stamp = original.first_offset, original.last_offset, original.timestamp
+        return AppendInfo(first, last, stamp, stamp, self.log_start_offset, 0, 0, True)
 
     def append_as_follower(self, records: Buffer) -> AppendInfo | None:
         """Append a leader's batches verbatim (a cut trailing batch is ignored; None when nothing whole is there).

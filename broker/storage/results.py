@@ -18,9 +18,10 @@ class Origin(IntEnum):
 class AppendInfo(NamedTuple):
     """What an append did. ``log_append_time`` is -1 for CreateTime. ``size`` is in bytes, 0 for a duplicate.
 
-    A ``duplicate`` (an idempotent producer's retry, facts G.2) carries the offsets and timestamp of the original;
-    nothing was written. The producer is answered with ``first_offset``, ``log_append_time``, ``log_start_offset``;
-    acks=all waits for a high watermark past ``last_offset`` all the same.
+    A ``duplicate`` (an idempotent producer's retry, facts G.2) carries the offsets and timestamp of the original, the
+    latter as ``log_append_time`` too (so does Kafka's); nothing was written. The producer is answered with
+    ``first_offset``, ``log_append_time``, ``log_start_offset``; acks=all waits for a high watermark past
+    ``last_offset`` all the same.
     """
 
     first_offset: int

@@ -159,7 +159,7 @@ def compact_topic(topic: str | UUID) -> bytes:
 
 _FETCHED_7: Final = Struct(">ihqqqii").pack  # index, error, high watermark, stable, start, aborted, records
 _FETCHED_11: Final = Struct(">ihqqqiii").pack
-_FETCHED_12: Final = Struct(">ihqqqxi").pack
+_FETCHED_12: Final = Struct(">ihqqqbi").pack
 _FETCH_FRAME: Final = Struct(">iiihi").pack
 _FLEXIBLE_FETCH_FRAME: Final = Struct(">iixihi").pack
 
@@ -178,8 +178,13 @@ def fetch_reply(
     records: Buffer,
     preferred_read_replica: int = -1,
     throttle_time_ms: int = 0,
+    *,
+    committed: bool = False,
 ) -> list[Buffer]:
-    """The frame, in parts, of a Fetch reply with one partition, without aborted transactions and tagged fields."""
+    """The frame, in parts, of a Fetch reply with one partition and no tagged fields.
+
+    The aborted transactions are none, as an empty list if ``committed``, else as null.
+    """
     if version < 7:
         row = PartitionData(
             partition_index=partition,
@@ -187,7 +192,7 @@ def fetch_reply(
             high_watermark=high_watermark,
             last_stable_offset=last_stable_offset,
             log_start_offset=log_start_offset,
-            aborted_transactions=None,
+            aborted_transactions=[] if committed else None,
             records=records,
         )
         responses = [FetchableTopicResponse(topic=topic, partitions=[row])]
@@ -197,15 +202,15 @@ def fetch_reply(
     values = (partition, error_code, high_watermark, last_stable_offset, log_start_offset)
     if version >= 12:
         head = compact_topic(topic if version == 12 else topic_id)
-        row_bytes = _FETCHED_12(*values, preferred_read_replica) + uvarint(size + 1)
+        row_bytes = _FETCHED_12(*values, committed, preferred_read_replica) + uvarint(size + 1)
         length = 18 + len(head) + len(row_bytes) + size
         front = _FLEXIBLE_FETCH_FRAME(length, correlation_id, throttle_time_ms, 0, session_id) + head + row_bytes
         return [front, records, b"\0\0\0"] if size > COPIED else [b"".join((front, records, b"\0\0\0"))]
     head = plain_topic(topic)
     if version == 11:
-        row_bytes = _FETCHED_11(*values, -1, preferred_read_replica, size)
+        row_bytes = _FETCHED_11(*values, committed - 1, preferred_read_replica, size)
     else:
-        row_bytes = _FETCHED_7(*values, -1, size)
+        row_bytes = _FETCHED_7(*values, committed - 1, size)
     length = 14 + len(head) + len(row_bytes) + size
     front = _FETCH_FRAME(length, correlation_id, throttle_time_ms, 0, session_id) + head + row_bytes
     return [front, records] if size > COPIED else [b"".join((front, records))]

@@ -28,12 +28,16 @@ NO_BOUND = (1 << 63) - 1
 
 
 class Rules(NamedTuple):
-    """What a topic demands of a batch; plain data, so that it can go to a worker. Bounds are in milliseconds."""
+    """What a topic demands of a batch; plain data, so that it can go to a worker. Bounds are in milliseconds.
+
+    ``partition`` is its name, for what is said of records.
+    """
 
     compacted: bool = False
     log_append_time: bool = False
     before_ms: int = NO_BOUND
     after_ms: int = NO_BOUND
+    partition: str = ""
 
 
 class Walked(NamedTuple):
@@ -164,9 +168,12 @@ def _walk_by(
         if timestamp > largest:
             largest = timestamp
         if rules.compacted and record.key is None:
-            errors.append((expected, "Compacted topic cannot accept message without key"))
-        if bounded and timestamp >= 0 and not -rules.after_ms <= now_ms - timestamp <= rules.before_ms:
-            errors.append((expected, f"Timestamp {timestamp} of message is out of range"))
+            where = f"in topic partition {rules.partition}"
+            errors.append((expected, f"Compacted topic cannot accept message without key {where}"))
+        elif bounded and timestamp >= 0 and not -rules.after_ms <= now_ms - timestamp <= rules.before_ms:
+            bounds = f"[{now_ms - rules.before_ms}, {now_ms + rules.after_ms}]"
+            why = f"is out of range. The timestamp should be within {bounds}"
+            errors.append((expected, f"Timestamp {timestamp} of message with offset {expected} {why}"))
         expected += 1
     return Walked(expected, largest)
 
@@ -176,9 +183,12 @@ def _wrong_delta(expected: int, delta: int) -> KafkaError:
 
 
 def _refuse(errors: list[tuple[int, str]]) -> None:
-    timestamps = errors[0][1].startswith("Timestamp")
-    code = ErrorCode.INVALID_TIMESTAMP if timestamps else ErrorCode.INVALID_RECORD
-    raise InvalidRecords(code, "One or more records have been rejected", errors)
+    rejected = "One or more records have been rejected due to"
+    if any(message.startswith("Timestamp") for _, message in errors):
+        raise InvalidRecords(ErrorCode.INVALID_TIMESTAMP, f"{rejected} invalid timestamp", errors)
+    shown = ", ".join(f"RecordError(batchIndex={index}, message='{message}')" for index, message in errors[:3])
+    count = f"{len(errors)} record errors in total, and only showing the first three errors at most"
+    raise InvalidRecords(ErrorCode.INVALID_RECORD, f"{rejected} {count}: [{shown}]", errors)
 
 
 def _inflated(batch: Buffer, head: BatchHeader, cap: int) -> memoryview:
@@ -187,8 +197,8 @@ def _inflated(batch: Buffer, head: BatchHeader, cap: int) -> memoryview:
         plain = inflate(head.codec, memoryview(batch)[HEADER_SIZE:], cap, HEADER_SIZE)
     except TooLarge as error:
         raise NeedsWorker from error
-    except Damaged as error:
-        raise KafkaError(ErrorCode.CORRUPT_MESSAGE, f"compressed records: {error}") from error
+    except Damaged as error:  # the CRC matched: it was sent so, and sending it again would not help
+        raise KafkaError(ErrorCode.UNKNOWN_SERVER_ERROR, f"compressed records: {error}") from error
     size = len(plain)
     attributes = head.attributes & ~batches.CODEC_MASK
     HEADER.pack_into(plain, 0, *head._replace(length=size - batches.LOG_OVERHEAD, attributes=attributes))

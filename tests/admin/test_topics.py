@@ -39,7 +39,7 @@ CREATE_REFUSALS = [
         ),
     ),
     (NewTopic("t", assignments={0: (1,), 1: (1, 2)}), 39, "All partitions should have the same number of replicas"),
-    (NewTopic("t", assignments={0: (1, 1)}), 39, "Duplicate replica assignment found: Map(0 -> List(1, 1))"),
+    (NewTopic("t", assignments={0: (1, 1)}), 39, "Duplicate replica assignment found: HashMap(0 -> ArrayBuffer(1, 1))"),
     (
         NewTopic("t", assignments={0: (1,), 2: (1,)}),
         39,

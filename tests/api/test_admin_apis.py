@@ -152,18 +152,18 @@ async def test_a_refused_topic_does_not_hold_up_the_others(broker: Broker) -> No
     assert results["big"].error_message == "Replication factor: 9 larger than available brokers: 3."
 
 
-async def test_a_name_that_comes_twice_is_refused_once(broker: Broker) -> None:
+async def test_a_name_that_comes_twice_is_refused_both_times(broker: Broker) -> None:
     request = CreateTopicsRequest(topics=[topic("a"), topic("a")], timeout_ms=10)
     reply = await create_topics(broker.ask(19, 7), request)
     assert [(each.name, each.error_code, each.error_message) for each in reply.topics] == [
         ("a", 42, "Found multiple entries for this topic.")
-    ]
+    ] * 2
     assert broker.zk.writes == []
 
 
 async def test_validation_only_reports_the_shape_and_creates_nothing(broker: Broker) -> None:
     results = await create(broker, topic("a", -1, -1), validate_only=True)
-    assert (results["a"].error_code, results["a"].num_partitions) == (NONE, 1)
+    assert (results["a"].error_code, results["a"].num_partitions, results["a"].topic_id.int) == (NONE, 1, 0)
     assert broker.zk.writes == []
 
 
@@ -218,6 +218,13 @@ async def test_deletion_by_id_names_the_topic_and_an_unknown_id_is_said(broker: 
 async def test_deletion_of_an_unknown_topic_and_of_a_slow_one(broker: Broker) -> None:
     broker.given("slow", [[1]], b"")
     assert await delete(broker, "unknown", "slow", timeout=30) == [("unknown", 3), ("slow", TIMED_OUT)]
+
+
+async def test_deletion_wants_a_name_or_an_id_and_names_twice_what_is_named_twice(broker: Broker) -> None:
+    assert await delete(broker, "b", "b", ids=(UUID(int=0),)) == [("b", 3), ("b", 3), (None, 29)]
+    both = DeleteTopicsRequest(topics=[DeleteTopicState(name="a", topic_id=UUID(int=1))], timeout_ms=1000)
+    with pytest.raises(KafkaError, match="INVALID_REQUEST"):
+        await delete_topics(broker.ask(20, 6), both)
 
 
 @pytest.mark.parametrize(("version", "code"), [(2, 42), (3, 73), (6, 73)])

@@ -6,7 +6,7 @@ import pytest
 
 from broker.api.cluster import describe_cluster
 from broker.api.context import Context
-from broker.wire.errors import ErrorCode
+from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.messages.describe_cluster import DescribeClusterRequest
 from tests.api.test_metadata import Broker, Connection
 
@@ -30,7 +30,11 @@ async def test_operations_are_told_when_they_are_asked_for(asked: bool, operatio
     assert reply.cluster_authorized_operations == operations
 
 
-async def test_there_are_no_controller_endpoints_with_zookeeper() -> None:
-    request = DescribeClusterRequest(endpoint_type=2)
-    reply = await describe_cluster(Context(Connection(), Broker().services, 60, 1, 1, None, 0), request)
-    assert reply.error_code == ErrorCode.UNSUPPORTED_ENDPOINT_TYPE
+@pytest.mark.parametrize(
+    ("endpoint", "error"), [(2, ErrorCode.MISMATCHED_ENDPOINT_TYPE), (7, ErrorCode.UNSUPPORTED_ENDPOINT_TYPE)]
+)
+async def test_there_are_no_controller_endpoints_with_zookeeper(endpoint: int, error: ErrorCode) -> None:
+    request = DescribeClusterRequest(endpoint_type=endpoint)
+    with pytest.raises(KafkaError) as refused:
+        await describe_cluster(Context(Connection(), Broker().services, 60, 1, 1, None, 0), request)
+    assert refused.value.code == error

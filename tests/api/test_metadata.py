@@ -173,3 +173,5 @@ async def test_operations_are_told_when_they_are_asked_for() -> None:
     assert (asked.cluster_authorized_operations, asked.topics[0].topic_authorized_operations) == (8096, 3576)
     silent = broker.ask(8, named("orders"))
     assert silent.topics[0].topic_authorized_operations == -(2**31)
+    unknown = broker.ask(8, named("nowhere", include_topic_authorized_operations=True))
+    assert unknown.topics[0].topic_authorized_operations == 3576

@@ -24,7 +24,11 @@ from broker.wire.messages.offset_for_leader_epoch import (
 )
 from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from broker.wire.messages.stop_replica import StopReplicaPartitionState, StopReplicaRequest, StopReplicaTopicState
-from broker.wire.messages.update_metadata import UpdateMetadataRequest
+from broker.wire.messages.update_metadata import (
+    UpdateMetadataPartitionState,
+    UpdateMetadataRequest,
+    UpdateMetadataTopicState,
+)
 from broker.wire.records import Record, build_batch, read_all
 from tests.replication.brokers import TOPIC, TOPIC_ID, Cluster, until
 
@@ -200,6 +204,7 @@ async def test_fetch_max_bytes_bounds_what_a_consumer_may_ask_for_at_once(make_c
         (0, 0, ErrorCode.FENCED_LEADER_EPOCH),
         (0, 2, ErrorCode.UNKNOWN_LEADER_EPOCH),
         (2, 1, ErrorCode.NONE),
+        (2, -7, ErrorCode.NONE),
     ],
 )
 async def test_offsets_and_epochs_of_a_fetch_are_checked(
@@ -210,7 +215,11 @@ async def test_offsets_and_epochs_of_a_fetch_are_checked(
     request = session_fetch(0, -1, offset)
     request.topics[0].partitions[0].current_leader_epoch = epoch
     response: FetchResponse = await send(cluster, ApiKey.FETCH, 12, request)
-    assert response.responses[0].partitions[0].error_code == error
+    answer = response.responses[0].partitions[0]
+    assert (answer.error_code, answer.aborted_transactions) == (error, None)
+    request.isolation_level = 1
+    response = await send(cluster, ApiKey.FETCH, 12, request)
+    assert response.responses[0].partitions[0].aborted_transactions == (None if error else [])
 
 
 async def test_unknown_topics_and_ids_have_their_own_errors(make_cluster: Make) -> None:
@@ -239,7 +248,8 @@ def one_batch(**header: Any) -> bytearray:
 async def test_acks_other_than_0_1_and_all_are_refused(make_cluster: Make) -> None:
     cluster = await lone_leader(make_cluster)
     response = await send(cluster, ApiKey.PRODUCE, 9, produce_request(bytes(one_batch()), acks=2))
-    assert response.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_REQUIRED_ACKS
+    answer = response.responses[0].partition_responses[0]
+    assert (answer.error_code, answer.base_offset) == (ErrorCode.INVALID_REQUIRED_ACKS, -1)
 
 
 async def test_damaged_and_missing_batches_are_refused_in_their_partitions_place(make_cluster: Make) -> None:
@@ -251,11 +261,21 @@ async def test_damaged_and_missing_batches_are_refused_in_their_partitions_place
         (b"", ErrorCode.INVALID_RECORD),
         (None, ErrorCode.INVALID_RECORD),
         (bytes(one_batch() + one_batch()), ErrorCode.INVALID_RECORD),
+        (bytes(one_batch())[:16] + b"\3" + bytes(one_batch())[17:], ErrorCode.CORRUPT_MESSAGE),
+        (bytes(one_batch(attributes=0x10)), ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED),
     ):
         response = await send(cluster, ApiKey.PRODUCE, 9, produce_request(records))
         answer = response.responses[0].partition_responses[0]
-        assert (answer.error_code, answer.base_offset) == (error, -1)
+        assert (answer.error_code, answer.base_offset, answer.log_start_offset) == (error, -1, -1)
     assert cluster.brokers[1].values == []
+
+
+async def test_a_refused_batch_is_told_where_the_log_begins(make_cluster: Make) -> None:
+    cluster = await lone_leader(make_cluster)
+    batch = bytes(build_batch([Record(5, 1_700_000_000_000, b"k", b"v")], base_offset=5))
+    response = await send(cluster, ApiKey.PRODUCE, 9, produce_request(batch))
+    answer = response.responses[0].partition_responses[0]
+    assert (answer.error_code, answer.log_start_offset) == (ErrorCode.INVALID_RECORD, 0)
 
 
 async def test_zstd_needs_version_7(make_cluster: Make) -> None:
@@ -269,8 +289,14 @@ async def test_zstd_needs_version_7(make_cluster: Make) -> None:
 
 async def test_clients_may_not_write_internal_topics(make_cluster: Make) -> None:
     cluster = await lone_leader(make_cluster)
-    response = await send(cluster, ApiKey.PRODUCE, 9, produce_request(bytes(one_batch()), topic="__consumer_offsets"))
-    assert response.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
+    request = produce_request(bytes(one_batch()), topic="__consumer_offsets")
+    unknown = await send(cluster, ApiKey.PRODUCE, 9, request)
+    assert unknown.responses[0].partition_responses[0].error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    states = [UpdateMetadataPartitionState(partition_index=0)]
+    topic = UpdateMetadataTopicState(topic_name="__consumer_offsets", partition_states=states)
+    cluster.brokers[1].metadata.update(UpdateMetadataRequest(topic_states=[topic]))
+    refused = await send(cluster, ApiKey.PRODUCE, 9, request)
+    assert refused.responses[0].partition_responses[0].error_code == ErrorCode.INVALID_TOPIC_EXCEPTION
 
 
 async def test_without_acks_nothing_is_answered_and_an_error_ends_the_connection(make_cluster: Make) -> None:

@@ -118,3 +118,7 @@ def test_a_fetch_reply_is_what_the_codec_writes(version: int, records: bytes) ->
     parts = fetch_reply(version, 77, 6, "orders", topic_id, 3, 1, 10, 9, 8, records, 2, 5)
     assert b"".join(parts) == expected
     assert len(parts) == 1 or any(part is records for part in parts)
+    row.aborted_transactions = []
+    expected = codec.encode_response(ApiKey.FETCH, version, 77, body)
+    parts = fetch_reply(version, 77, 6, "orders", topic_id, 3, 1, 10, 9, 8, records, 2, 5, committed=True)
+    assert b"".join(parts) == expected
