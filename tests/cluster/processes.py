@@ -45,6 +45,7 @@ class Process:
         self.settings = dict(settings)
         self.log = directory / f"{name}.out"
         self.file_size_limit = limit_file_size
+        self.environment: dict[str, str] = {}
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,7 +68,9 @@ class Process:
         if self.file_size_limit:  # bash: a limit for this process alone, without running Python between fork and exec
             argv = ["bash", "-c", f'ulimit -f {self.file_size_limit}; exec "$@"', "bash", *argv]
         with self.log.open("ab") as out:
-            self._popen = subprocess.Popen(argv, stdout=out, stderr=out, cwd=ROOT, stdin=subprocess.DEVNULL)
+            self._popen = subprocess.Popen(
+                argv, stdout=out, stderr=out, cwd=ROOT, stdin=subprocess.DEVNULL, env=os.environ | self.environment
+            )
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)

@@ -129,8 +129,16 @@ class Talk:
         reply: ProduceResponse = await self.send(ApiKey.PRODUCE, 9, request, timeout_ms / 1000 + 5)
         return reply.responses[0].partition_responses[0]
 
-    async def fetch(self, topic: str, partition: int = 0, offset: int = 0, max_wait_ms: int = 100) -> PartitionData:
-        wanted = FetchPartition(partition=partition, fetch_offset=offset, partition_max_bytes=1 << 20)
+    async def fetch(
+        self, topic: str, partition: int = 0, offset: int = 0, max_wait_ms: int = 100, leader_epoch: int = -1
+    ) -> PartitionData:
+        """Followers answer whoever names the leader epoch."""
+        wanted = FetchPartition(
+            partition=partition,
+            current_leader_epoch=leader_epoch,
+            fetch_offset=offset,
+            partition_max_bytes=1 << 20,
+        )
         request = FetchRequest(
             max_wait_ms=max_wait_ms,
             min_bytes=1,

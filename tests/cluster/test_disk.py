@@ -5,6 +5,7 @@ The disk is filled with a limit on the size of files (ulimit -f), which fails a 
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from broker.wire.errors import ErrorCode
 from tests.cluster.clusters import Cluster
+from tests.cluster.failing_disk import HAS_COMPILER, Calls, FailingDisk
 from tests.cluster.processes import eventually
 
 pytestmark = pytest.mark.timeout(180)
@@ -73,6 +75,27 @@ async def test_a_leader_whose_only_directory_is_full_ends_and_another_leads(tmp_
         values = await cluster.read("orders")
         assert sorted({value[:3] for value in values}) == [b"%03d" % number for number in range(written)]
         await cluster.isr("orders", {0, 2})
+
+
+@pytest.mark.skipif(not HAS_COMPILER, reason="no gcc is here to make a disk that fails")
+async def test_a_leader_whose_syncs_fail_ends_and_does_not_count_on_the_page_cache_when_it_is_back(
+    tmp_path: Path,
+) -> None:
+    cluster = Cluster(tmp_path, brokers=2, min_insync_replicas="1")
+    victim = cluster.nodes[1]
+    disk = FailingDisk(victim.process, victim.data)
+    async with cluster:
+        await cluster.create("orders", [[1, 0]], flush_messages="1")
+        await cluster.produce("orders", [b"one"])
+        disk.fail(errno.EIO, Calls.SYNC)
+        await cluster.produce("orders", [b"two"])
+        await victim.process.ended()
+        assert await cluster.leader("orders") == 0
+        disk.heal()
+        cluster.start(1)
+        await cluster.isr("orders", {0, 1})
+        assert "written anew" in victim.process.output()
+        assert list(dict.fromkeys(await cluster.read("orders"))) == [b"one", b"two"]
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import contextlib
 import resource
 import tempfile
 import time
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
@@ -22,22 +21,21 @@ import psutil
 
 from broker.api.families import FAMILIES
 from broker.api.table import Table
-from broker.wire import batch as batches
-from broker.wire.errors import ErrorCode
-from broker.wire.keys import ApiKey
-from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
-from broker.wire.records import Record, build_batch
 from tests.cluster.clusters import Cluster
 from tests.cluster.processes import eventually
-from tests.cluster.talk import Talk
-from tests.soak.frames import cut_everywhere, frames, served
+from tests.soak.frames import cut_everywhere, frames, served, sized
+from tests.soak.lies import REFUSALS, lying_batches, lying_names
 from tests.soak.table import Verdict, Wish
 
 AT_ONCE = 20
 PATIENCE = 0.1
 TOPIC = "witness"
+LIED_TO = "lied-to"
 MOST_LINES = 400
 """Lines of log per 20 000 frames; Apache Kafka 3.9.1 writes 38 000."""
+MOST_MIB = 48
+"""How much more memory may be held when all is over."""
+DRIPS = 20
 
 
 @dataclass(slots=True)
@@ -50,6 +48,7 @@ class Hostilities:
     answered: int = 0
     honest: int = 0
     slowest: float = 0.0
+    most_memory: float = 0.0
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -103,64 +102,23 @@ class Hostilities:
             offset = told.base_offset + 1
             self.honest += 1
             self.slowest = max(self.slowest, time.monotonic() - began)
+            self.most_memory = max(self.most_memory, self.memory())
             await asyncio.sleep(0.02)
 
 
-async def lying_batches(talk: Talk) -> dict[str, int]:
-    """What is told for each abuse of a batch."""
-    good = build_batch([Record(0, 1_700_000_000_000, None, b"x" * 50)] * 3, base_offset=0)
-    told: dict[str, int] = {}
-    for name, lie in _lies(good).items():
-        data = [TopicProduceData(name=TOPIC, partition_data=[PartitionProduceData(index=0, records=lie)])]
-        request = ProduceRequest(acks=-1, timeout_ms=5000, topic_data=data)
-        reply = await talk.send(ApiKey.PRODUCE, 9, request, 20)
-        told[name] = reply.responses[0].partition_responses[0].error_code
-    return told
-
-
-def _lies(good: bytes | bytearray) -> dict[str, bytes]:
-    def changed(at: int, to: bytes, *, crc: bool = True) -> bytes:
-        made = bytearray(good)
-        made[at : at + len(to)] = to
-        if crc:
-            made[17:21] = batches.computed_crc(made, 0, len(made)).to_bytes(4, "big")
-        return bytes(made)
-
-    bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
-    zeros = bomb.compress(bytes(200 << 20)) + bomb.flush()
-    inflated = bytearray(good[:61]) + zeros
-    inflated[8:12] = (len(inflated) - 12).to_bytes(4, "big")
-    inflated[22] = 1
-    inflated[17:21] = batches.computed_crc(inflated, 0, len(inflated)).to_bytes(4, "big")
-    return {
-        "crc": changed(17, b"\0\0\0\0", crc=False),
-        "length short": changed(8, (60).to_bytes(4, "big")),
-        "length long": changed(8, (1 << 20).to_bytes(4, "big"), crc=False),
-        "length negative": changed(8, b"\xff\xff\xff\xff", crc=False),
-        "magic 1": changed(16, b"\1", crc=False),
-        "magic 9": changed(16, b"\x09", crc=False),
-        "count": changed(57, (2).to_bytes(4, "big")),
-        "count huge": changed(57, b"\x7f\xff\xff\xff"),
-        "count negative": changed(57, b"\xff\xff\xff\xff"),
-        "delta": changed(23, (7).to_bytes(4, "big")),
-        "delta negative": changed(23, b"\xff\xff\xff\xff"),
-        "control": changed(22, b"\x20"),
-        "codec": changed(22, b"\x07"),
-        "cut": bytes(good[:80]),
-        "empty": b"",
-        "bomb": bytes(inflated),
-    }
-
-
-REFUSALS = {
-    ErrorCode.CORRUPT_MESSAGE,
-    ErrorCode.INVALID_RECORD,
-    ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT,
-    ErrorCode.MESSAGE_TOO_LARGE,
-    ErrorCode.RECORD_LIST_TOO_LARGE,
-    ErrorCode.INVALID_REQUEST,
-    ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
-}
+async def drip(port: int) -> None:
+    """A byte a second of a request, for as long as it is left alone."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        while True:
+            for byte in sized(b"\0\x12\0\0\0\0\0\1\0\4drip"):
+                writer.write(bytes([byte]))
+                await asyncio.sleep(1)
+            assert await reader.read(1 << 16), "a request that came byte by byte is not answered"
+    except asyncio.CancelledError:
+        return
+    finally:
+        writer.transport.abort()
 
 
 async def slow_and_half(hostilities: Hostilities, count: int) -> list[asyncio.StreamWriter]:
@@ -205,22 +163,28 @@ async def run(hostilities: Hostilities, frame_count: int, *, all_cuts: bool) -> 
     apis = served(table)
     hostilities.faults.clear()
     cluster = hostilities.cluster
-    await cluster.create(TOPIC, [[0]])
+    for topic in (TOPIC, LIED_TO):
+        await cluster.create(topic, [[0]])
     honest = asyncio.ensure_future(hostilities.be_honest())
     await asyncio.sleep(0.5)
     memory, lines = hostilities.memory(), hostilities.lines()
     connections = len(hostilities.process.net_connections())
+    dripping = [asyncio.ensure_future(drip(hostilities.port)) for _ in range(DRIPS)]
     if all_cuts:
         await hostilities.send(cut_everywhere(apis, hostilities.dice))
     await hostilities.send(islice(frames(apis, hostilities.dice), frame_count))
-    told = await lying_batches(cluster.talk(0, direct=True))
+    told = await lying_batches(cluster.talk(0, direct=True), LIED_TO)
     hostilities.faults += [
         f"a batch with a wrong {name} was told {code}" for name, code in told.items() if code not in REFUSALS
     ]
+    hostilities.faults += await lying_names(cluster.talk(0, direct=True))
     writers = await slow_and_half(hostilities, 50)
     await asyncio.sleep(0.5)
     for writer in writers:
         writer.transport.abort()
+    for each in dripping:
+        each.cancel()
+    hostilities.faults += [str(each) for each in await asyncio.gather(*dripping, return_exceptions=True) if each]
     await flood(hostilities)
 
     async def back() -> bool:
@@ -229,6 +193,14 @@ async def run(hostilities: Hostilities, frame_count: int, *, all_cuts: bool) -> 
     await eventually("only honest connections are left", back, 30)
     honest.cancel()
     await asyncio.gather(honest, return_exceptions=True)
+    # its last one may have been cancelled when it was written
+    if (await cluster.read(TOPIC))[: hostilities.honest] != [b"%d" % number for number in range(hostilities.honest)]:
+        hostilities.faults.append("the honest client's records are not what it wrote")
+    if await cluster.read(LIED_TO) != [b"good"] * 3:
+        hostilities.faults.append("of what lied something was taken")
+    now = hostilities.memory()
+    if now - memory > MOST_MIB:
+        hostilities.faults.append(f"memory grew from {memory:.0f} to {now:.0f} MiB")
     more = hostilities.lines() - lines
     if more > MOST_LINES * max(hostilities.sent, 20_000) // 20_000:
         hostilities.faults.append(f"{more} lines of log for {hostilities.sent} frames")
@@ -236,7 +208,7 @@ async def run(hostilities: Hostilities, frame_count: int, *, all_cuts: bool) -> 
         "frames": hostilities.sent,
         "of them answered": hostilities.answered,
         "lines of log": more,
-        "memory, MiB before and after": f"{memory:.0f} {hostilities.memory():.0f}",
+        "memory, MiB before and after": f"{memory:.0f} {now:.0f}, at most {hostilities.most_memory:.0f}",
         "honest requests": 2 * hostilities.honest,
         "slowest pair, ms": f"{hostilities.slowest * 1000:.0f}",
         "batches": ", ".join(f"{name} {code}" for name, code in told.items()),

@@ -9,6 +9,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -16,12 +17,18 @@ from aiokafka import TopicPartition as AioPartition
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from broker.wire import batch as batches
-from broker.wire.records import read_records
-from tests.sim.checker import History, Kind, Outcome, Seen, Violation, Write
+from broker.wire.errors import ErrorCode
+from broker.wire.records import Record, read_all, read_records
+from tests.cluster.clusters import Cluster
+from tests.cluster.processes import eventually
+from tests.sim.checker import History, Keyed, Kind, Outcome, Seen, Violation, Write
 
 TOPIC = "orders"
 PARTITIONS = 3
 PAUSE = 0.005
+COMPACTED = "latest"
+KEYS = 40
+KEYED_PAUSE = 0.01
 
 
 @dataclass
@@ -34,12 +41,18 @@ class Load:
 
     def start(self) -> None:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every dead broker
+        self._dice = Random(1)
         self._stopping = threading.Event()
         self._read_enough = threading.Event()
         self._read = {reader: [0] * PARTITIONS for reader in ("consumer-librdkafka", "consumer-aiokafka")}
         self._threads = [
             threading.Thread(target=each, daemon=True)
-            for each in (self._produce, self._consume_librdkafka, lambda: asyncio.run(self._consume_aiokafka()))
+            for each in (
+                self._produce,
+                self._produce_keyed,
+                self._consume_librdkafka,
+                lambda: asyncio.run(self._consume_aiokafka()),
+            )
         ]
         for thread in self._threads:
             thread.start()
@@ -50,7 +63,8 @@ class Load:
     async def stop(self, limit: float = 120) -> None:
         """End the writes, wait until all that was acknowledged is read by both, end the readers."""
         self._stopping.set()
-        await asyncio.to_thread(self._threads[0].join, limit)
+        for producing in self._threads[:2]:
+            await asyncio.to_thread(producing.join, limit)
         ends = [0] * PARTITIONS
         for write in self.history.writes:
             if write.outcome is Outcome.OK:
@@ -64,19 +78,20 @@ class Load:
         for reader, mine in self._read.items():
             if any(mine[partition] < ends[partition] for partition in range(PARTITIONS)):
                 self._trouble(f"{reader} read up to {mine} of {ends}")
-        for thread in self._threads[1:]:
+        for thread in self._threads[2:]:
             await asyncio.to_thread(thread.join, 30)
 
     def _trouble(self, what: str) -> None:
         self.history.trouble.append(Violation(Kind.REFUSED, what))
 
-    def _produce(self) -> None:
-        producer = Producer(
+    def _producer(self) -> Producer:
+        return Producer(
             {
                 "bootstrap.servers": self.servers,
                 "enable.idempotence": True,
                 "acks": "all",
                 "linger.ms": 2,
+                "batch.size": 10_000,
                 "delivery.timeout.ms": 180_000,
                 "request.timeout.ms": 5000,
                 "socket.timeout.ms": 10_000,
@@ -84,6 +99,29 @@ class Load:
                 "log_level": 0,
             }
         )
+
+    def _produce_keyed(self) -> None:
+        """Keys that are written over, and now and then deleted, in the compacted topic."""
+        producer, count = self._producer(), 0
+        while not self._stopping.is_set():
+            key, count = b"k%d" % self._dice.randrange(KEYS), count + 1
+            value = None if self._dice.random() < 0.1 else b"%d/" % count + b"x" * 150
+            write = Keyed(key, value)
+            self.history.keyed.append(write)
+
+            def told(error: KafkaError | None, message: Message, write: Keyed = write) -> None:
+                if error is None:
+                    write.outcome, write.offset = Outcome.OK, message.offset() or 0
+                else:
+                    self._trouble(f"{write.key!r}: {write.value!r} was not delivered: {error}")
+
+            producer.produce(COMPACTED, value, key, partition=0, on_delivery=told)
+            producer.poll(KEYED_PAUSE)
+        if producer.flush(180):
+            self._trouble("keyed records are left in the producer's queue")
+
+    def _produce(self) -> None:
+        producer = self._producer()
         numbers = [0] * PARTITIONS
         last_done = [time.monotonic()]
         partition = 0
@@ -165,8 +203,47 @@ class Load:
         self._read[reader][partition] = offset + 1
 
 
+async def read_all_replicas(cluster: Cluster) -> None:
+    """Every record from every broker by itself: damage that nobody read would not be found, nor mended."""
+    for broker_id in cluster.nodes:
+        for topic, partitions in ((TOPIC, PARTITIONS), (COMPACTED, 1)):
+            for partition in range(partitions):
+                await everything(cluster, broker_id, topic, partition)
+
+
+async def everything(cluster: Cluster, broker_id: int, topic: str, partition: int) -> list[Record]:
+    """What this broker serves up to the high watermark, once it serves all of it."""
+    talk, found = cluster.talk(broker_id), list[Record]()
+    offset = 0
+
+    async def is_read() -> bool:
+        nonlocal offset
+        while True:
+            epoch = (await cluster.partition(topic, partition, broker_id)).leader_epoch
+            part = await talk.fetch(topic, partition, offset, leader_epoch=epoch)
+            if part.error_code:
+                raise ConnectionError(f"{ErrorCode(part.error_code).name} at {offset}")
+            records = [record for record in read_all(part.records or b"") if record.offset >= offset]
+            found.extend(records)
+            ends = [head.next_offset for _, head in batches.headers(part.records or b"")]
+            offset = max([offset, *ends])
+            if offset >= part.high_watermark:
+                return True
+
+    await eventually(f"all of {topic}-{partition} is read from broker {broker_id}", is_read, 60)
+    talk.close()
+    return found
+
+
+async def keep(cluster: Cluster, history: History) -> None:
+    """What every broker has of the compacted topic goes into the history."""
+    for broker_id in cluster.nodes:
+        found = await everything(cluster, broker_id, COMPACTED, 0)
+        history.kept[f"broker {broker_id}"] = [(each.offset, each.key or b"", each.value) for each in found]
+
+
 def held(directory: Path, partition: int) -> list[tuple[int, bytes]] | None:
-    """Every record in the files of a broker that was stopped; None where bits that were flipped were never read."""
+    """Every record in the files of a broker that was stopped; None where they are damaged."""
     found: list[tuple[int, bytes]] = []
     for path in sorted((directory / f"{TOPIC}-{partition}").glob("*.log")):
         data, end = path.read_bytes(), 0
