@@ -192,6 +192,63 @@ class Session:
         )
 
 
+class LastAnswer:
+    """To ask the same again and again: an answer of the same bytes is not decoded, it is the last one, as an object.
+
+    kafka-python takes it for the request, for the request's header and for the class of the response.
+    """
+
+    def __init__(self) -> None:
+        self._request: Any = None
+        self._bytes = b""
+        self._answer: Any = None
+        self._made: Any = None
+
+    def to(self, request: Any) -> "LastAnswer":
+        self._request = request
+        return self
+
+    def made(self, answer: Any, make: Callable[[Any], T]) -> T:
+        """What ``make`` makes of the answer; of the same answer the same."""
+        if self._made is None or self._made[0] is not answer:
+            self._made = answer, make(answer)
+        made: T = self._made[1]
+        return made
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._request, name)
+
+    @property
+    def API_VERSION(self) -> int | None:  # noqa: N802
+        version: int | None = self._request.API_VERSION
+        return version
+
+    @API_VERSION.setter
+    def API_VERSION(self, version: int) -> None:  # noqa: N802
+        self._request.API_VERSION = version
+
+    @property
+    def header(self) -> "LastAnswer":
+        return self
+
+    @property
+    def correlation_id(self) -> int:
+        return int(self._request.header.correlation_id)
+
+    def get_response_class(self) -> "LastAnswer":
+        return self
+
+    def parse_header(self, data: Any) -> Any:
+        return self._request.header.get_response_class().parse_header(data)
+
+    def decode(self, data: Any) -> Any:
+        got = data.read()
+        if got != self._bytes:
+            self._answer = self._request.header.get_response_class().decode(got)
+            self._bytes = got
+        return self._answer
+
+
 def open_zookeeper(hosts: str | None, timeout: float, auth: Sequence[tuple[str, str]] = ()) -> "KazooClient":
     """A started kazoo client for ``host:port,host:port/chroot``. Raises BadUsage without hosts, Unreachable."""
     if not hosts:

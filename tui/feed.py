@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from kops.cluster import metadata, replicas
 from kops.cluster.drills import Drill, Moment, Report
-from kops.cluster.metadata import Broker, Snapshot
+from kops.cluster.metadata import Broker, Snapshot, Topic
 from kops.cluster.probe import Tally
 from kops.cluster.records import Record
 from kops.cluster.watching import Connected, Fact, StateOf, Watching, wall_ms
@@ -24,13 +24,13 @@ from kops.errors import KopsError, Refused, translate
 from kops.local import processes, state
 from kops.local.state import BROKER, Server
 from kops.operations import drill
-from kops.session import Session, open_zookeeper
+from kops.session import LastAnswer, Session, open_zookeeper
 from tui import actions
 from tui.history import PROCESSES_MS, Event, History
 from tui.pushed import Pushed, is_news, named, together
 from tui.rates import Rates
 from tui.recorder import Recorder
-from tui.snapshots import Condition, Gauges, Process, View
+from tui.snapshots import Condition, Gauges, Partitions, Process, View
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -76,6 +76,9 @@ class Feed:
         self._kick = asyncio.Event()
         self._facts: list[Fact] = []
         self._pushed = Pushed()
+        self._last = LastAnswer()
+        self._topics: tuple[Topic, ...] = ()
+        """Of which the view tells, with what ZooKeeper pushed since."""
         self._hosts: dict[int, Broker] = {}
         self._silent_until: dict[int, float] = {}
         self._failures = 0
@@ -254,7 +257,7 @@ class Feed:
             wait = max(0.05, self.interval - (self.now() - began))
 
     def _look(self) -> Snapshot:
-        return metadata.snapshot(self._session, None, self._whom())
+        return metadata.snapshot(self._session, None, self._whom(), self._last)
 
     async def _look_at_processes_forever(self) -> None:
         """Apart from the brokers' answers: a paused broker holds those up, and is to be seen as paused at once."""
@@ -290,10 +293,10 @@ class Feed:
     def _looked(self, seen: Snapshot) -> None:
         pushed = self._pushed
         self._hosts.update({broker.id: broker for broker in seen.brokers})
-        partitions = {one.name: pushed.over(one) for topic in seen.topics for one in topic.partitions}
-        before = self.view.partitions if self.view else {}
-        # The same object where nothing changed: comparing is then a matter of identity.
-        partitions = {name: before[name] if before.get(name) == one else one for name, one in partitions.items()}
+        partitions = self.view.partitions if self.view else Partitions()
+        if seen.topics is not self._topics:
+            self._topics = seen.topics
+            partitions = Partitions.of(map(pushed.over, seen.partitions)).alike(partitions)
         self._publish(
             View(
                 at=self.wall(),
@@ -413,7 +416,7 @@ class Feed:
             for fact in some:
                 self._pushed.remember(fact)
                 if isinstance(fact, Connected):
-                    self.watching = "pushed" if fact.up else "ZooKeeper is away"
+                    self.watching, self._topics = ("pushed" if fact.up else "ZooKeeper is away"), ()
             if self.view is None:
                 continue
             if any(is_news(self.view, fact) for fact in some):

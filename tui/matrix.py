@@ -1,8 +1,8 @@
-"""The rows of the ISR screen: one partition each, one letter per broker, worst first. Pure."""
+"""The rows of the ISR screen: one partition each, one letter per broker, worst first. Asks nobody."""
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from kops.cluster.replicas import lags
 from tui.history import History, ids, letter
 from tui.rates import Trends, spark
 from tui.snapshots import LOADING, UNAVAILABLE, Gauges, View, count, under_min_isr
-from tui.widgets.grid import Heading, Row
+from tui.widgets.grid import Cells, Heading, Row
 
 _LETTERS = {"L": "bold green", "F": "green", "o": "bold yellow", "x": "bold red", "·": "dim"}
 _STATES = {
@@ -24,6 +24,8 @@ _STATES = {
 }
 SEVERITY = {state: index for index, state in enumerate(_STATES)}
 CHANGED = "reverse"
+FOLDED = 200
+"""A topic with more partitions to show than this takes one row until it is opened."""
 
 
 def headings(view: View) -> list[Heading]:
@@ -51,40 +53,140 @@ def state_of(partition: Partition, gauges: Gauges) -> str:
     return "ok" if partition.preferred_leads else "not preferred"
 
 
-def rows(
-    view: View,
-    gauges: Gauges,
-    history: History,
-    trends: Trends,
-    now: int,
-    *,
-    affected: bool,
-    folded: Callable[[str, int], bool] = lambda topic, count: False,
-) -> list[Row]:
-    """Every partition, or those that are not whole or changed just now; worst first, then by name.
+@dataclass(frozen=True)
+class Folding:
+    """Which topics take one row: those with many partitions to show, and Kafka's own, since one means the others.
 
-    ``folded``: whether a topic, of which so many partitions would be shown, is to take one row.
+    ``by_topic``: every topic does. ``opened``: these are the other way round, by hand.
     """
-    internal = {topic.name for topic in view.topics if topic.internal}
-    touched = _touched(history, now)
-    shown: dict[str, list[tuple[str, Partition]]] = {}
-    for name, partition in view.partitions.items():
-        state = state_of(partition, gauges)
-        if not affected or state != "ok" or name in touched:
-            shown.setdefault(partition.topic, []).append((state, partition))
-    # Ten thousand rows are not sorted: topics are, and what is worse goes into an earlier pile.
-    piles: dict[tuple[int, bool], list[Row]] = {}
-    for topic in sorted(shown, key=natural):
-        parts, later = sorted(shown[topic], key=_index), topic in internal
-        if len(parts) > 1 and folded(topic, len(parts)):
-            worst = min((state for state, _ in parts), key=SEVERITY.__getitem__)
-            row = _summary(view, gauges, trends, topic, parts, worst)
-            piles.setdefault((SEVERITY[worst], later), []).append(row)
-            continue
-        for state, one in parts:
-            row = _row(view, gauges, history, trends, now, one, state)
-            piles.setdefault((SEVERITY[state], later), []).append(row)
-    return [row for rank in sorted(piles) for row in piles[rank]]
+
+    by_topic: bool = False
+    opened: frozenset[str] = frozenset()
+
+    def folds(self, topic: str, shown: int, *, internal: bool) -> bool:
+        return shown > 1 and (self.by_topic or shown > FOLDED or internal) != (topic in self.opened)
+
+
+class Matrix:
+    """The rows over time. Made anew only where their order may be another; drawn, they say what is so by then."""
+
+    def __init__(self) -> None:
+        self.trends = Trends()
+        self.view: View
+        self.gauges: Gauges
+        self.history: History
+        self.now = 0
+        self._order: object = None
+        self._rows: list[Row] = []
+
+    def rows(
+        self,
+        view: View,
+        gauges: Gauges,
+        history: History,
+        now: int,
+        *,
+        affected: bool = False,
+        folding: Folding = Folding(),
+    ) -> list[Row]:
+        """Every partition, or those that are not whole or changed just now; worst first, then by name."""
+        self.view, self.gauges, self.history, self.now = view, gauges, history, now
+        self.trends.add(gauges.ends_at, lag_values(view, gauges))
+        touched = _touched(history, now) if affected else None
+        order = (view.partitions, gauges.min_isr, affected, folding, touched)
+        if order != self._order:
+            self._order, self._rows = order, self._arranged(touched, folding)
+        return self._rows
+
+    def _arranged(self, touched: set[str] | None, folding: Folding) -> list[Row]:
+        internal = {topic.name for topic in self.view.topics if topic.internal}
+        shown: dict[str, list[tuple[str, Partition]]] = {}
+        for name, partition in self.view.partitions.items():
+            state = state_of(partition, self.gauges)
+            if touched is None or state != "ok" or name in touched:
+                shown.setdefault(partition.topic, []).append((state, partition))
+        # Ten thousand rows are not sorted: topics are, and what is worse goes into an earlier pile.
+        piles: dict[tuple[int, bool], list[Row]] = {}
+        for topic in sorted(shown, key=natural):
+            parts, later = sorted(shown[topic], key=_index), topic in internal
+            if folding.folds(topic, len(parts), internal=later):
+                worst = min((state for state, _ in parts), key=SEVERITY.__getitem__)
+                piles.setdefault((SEVERITY[worst], later), []).append(self._summary(topic, parts, worst))
+                continue
+            for state, one in parts:
+                row = Row(
+                    one.name,
+                    partial(self._cells, one, state),
+                    partial(self._sort_value, one, state),
+                    text=f"{one.name} {state}",
+                )
+                piles.setdefault((SEVERITY[state], later), []).append(row)
+        return [row for rank in sorted(piles) for row in piles[rank]]
+
+    # a topic
+
+    def _summary(self, topic: str, parts: list[tuple[str, Partition]], worst: str) -> Row:
+        return Row(
+            f"{topic} ▸",
+            partial(self._summed, topic, parts, worst),
+            lambda column: natural(topic) if column == 0 else SEVERITY[worst],
+            text=f"{topic} {worst}",
+        )
+
+    def _summed(self, topic: str, parts: list[tuple[str, Partition]], worst: str) -> Cells:
+        """Of each broker the worst letter and how often, else how many partitions it leads."""
+        view, partitions = self.view, [one for _, one in parts]
+        count_of_worst = sum(state == worst for state, _ in parts)
+        held = sum(len(one.isr) for one in partitions)
+        replicas = sum(len(one.replicas) for one in partitions)
+        behind = max((values[-1] for one in partitions if (values := self.trends.of(one.name))), default=None)
+        floor = (self.gauges.min_isr or {}).get(topic)
+        return (
+            Text.assemble((f"{topic} ", "bold"), (f"▸{len(parts)}", "dim")),
+            *(_letters(partitions, broker, view.present) for broker in view.everyone),
+            Text(f"by {len({one.leader for one in partitions if one.leader >= 0})}", "dim"),
+            Text(f"≤{max(one.leader_epoch for one in partitions)}", "dim"),
+            f"{held}/{replicas}",
+            UNAVAILABLE if floor is None else str(floor),
+            UNAVAILABLE if behind is None else f"≤{count(behind)}",
+            Text(worst if worst == "ok" else f"{worst} {count_of_worst}", _STATES[worst]),
+        )
+
+    # a partition
+
+    def _sort_value(self, partition: Partition, state: str, column: int) -> object:
+        """What each column is sorted by."""
+        name, brokers = partition.name, self.view.everyone
+        if column == 0:
+            return natural(name)
+        if column <= len(brokers):
+            return letter(partition, brokers[column - 1], self.view.present)
+        match column - len(brokers):
+            case 1:
+                return partition.leader
+            case 2:
+                return partition.leader_epoch
+            case 3:
+                return len(partition.isr)
+            case 4:
+                return (self.gauges.min_isr or {}).get(partition.topic, -1)
+            case 5:
+                return next(reversed(self.trends.of(name)), -1)
+        return SEVERITY[state]
+
+    def _cells(self, partition: Partition, state: str) -> Cells:
+        name, gauges, history, now = partition.name, self.gauges, self.history, self.now
+        floor = LOADING if gauges.min_isr is None else gauges.min_isr.get(partition.topic)
+        return (
+            name,
+            *(_letter(self.view, history, now, partition, broker) for broker in self.view.everyone),
+            _leader(history, now, partition),
+            _fresh(str(partition.leader_epoch), history.was(name, "epoch", now)),
+            _fresh(ids(partition.isr), history.was(name, "isr", now), show_old=False),
+            UNAVAILABLE if floor is None else str(floor),
+            _lag(gauges, self.trends, partition),
+            Text(state, _STATES[state]),
+        )
 
 
 def _index(one: tuple[str, Partition]) -> int:
@@ -94,31 +196,6 @@ def _index(one: tuple[str, Partition]) -> int:
 def _touched(history: History, now: int) -> set[str]:
     """Partitions of which something changed just now."""
     return {name for name, column in history.changed if column in ("isr", "leader") and history.was(name, column, now)}
-
-
-def _summary(
-    view: View, gauges: Gauges, trends: Trends, topic: str, parts: list[tuple[str, Partition]], worst: str
-) -> Row:
-    """A topic in one row: of each broker the worst letter and how often, else how many partitions it leads."""
-    partitions = [one for _, one in parts]
-    count_of_worst = sum(state == worst for state, _ in parts)
-    held = sum(len(one.isr) for one in partitions)
-    replicas = sum(len(one.replicas) for one in partitions)
-    lags_known = [values[-1] for one in partitions if (values := trends.of(one.name))]
-    behind = max(lags_known, default=None)
-    floor = (gauges.min_isr or {}).get(topic)
-    cells: tuple[str | Text, ...] = (
-        Text.assemble((f"{topic} ", "bold"), (f"▸{len(parts)}", "dim")),
-        *(_letters(partitions, broker, view.present) for broker in view.everyone),
-        Text(f"by {len({one.leader for one in partitions if one.leader >= 0})}", "dim"),
-        Text(f"≤{max(one.leader_epoch for one in partitions)}", "dim"),
-        f"{held}/{replicas}",
-        UNAVAILABLE if floor is None else str(floor),
-        UNAVAILABLE if behind is None else f"≤{count(behind)}",
-        Text(worst if worst == "ok" else f"{worst} {count_of_worst}", _STATES[worst]),
-    )
-    blanks = ("",) * (len(view.everyone) + 5)
-    return Row(f"{topic} ▸", cells, (natural(topic), *blanks, SEVERITY[worst]), text=f"{topic} {worst}")
 
 
 def _letters(partitions: list[Partition], broker: int, present: frozenset[int]) -> Text:
@@ -139,52 +216,9 @@ def lag_values(view: View, gauges: Gauges) -> dict[str, float]:
 
 
 @lru_cache(maxsize=65536)
-def natural(name: str) -> tuple[tuple[int, str], ...]:
+def natural(name: str) -> str:
     """So that orders-2 comes before orders-10."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
-
-
-def _row(
-    view: View, gauges: Gauges, history: History, trends: Trends, now: int, partition: Partition, state: str
-) -> Row:
-    return Row(
-        partition.name,
-        partial(_cells, view, gauges, history, trends, now, partition, state),
-        partial(_sorts, view, gauges, trends, partition, state),
-        text=f"{partition.name} {state}",
-    )
-
-
-def _sorts(view: View, gauges: Gauges, trends: Trends, partition: Partition, state: str) -> tuple[object, ...]:
-    """What each column is sorted by."""
-    known = trends.of(partition.name)
-    return (
-        natural(partition.name),
-        *(letter(partition, broker, view.present) for broker in view.everyone),
-        partition.leader,
-        partition.leader_epoch,
-        len(partition.isr),
-        (gauges.min_isr or {}).get(partition.topic, -1),
-        known[-1] if known else -1,
-        SEVERITY[state],
-    )
-
-
-def _cells(
-    view: View, gauges: Gauges, history: History, trends: Trends, now: int, partition: Partition, state: str
-) -> tuple[str | Text, ...]:
-    name = partition.name
-    floor = LOADING if gauges.min_isr is None else gauges.min_isr.get(partition.topic)
-    return (
-        name,
-        *(_letter(view, history, now, partition, broker) for broker in view.everyone),
-        _leader(history, now, partition),
-        _fresh(str(partition.leader_epoch), history.was(name, "epoch", now)),
-        _fresh(ids(partition.isr), history.was(name, "isr", now), show_old=False),
-        UNAVAILABLE if floor is None else str(floor),
-        _lag(gauges, trends, partition),
-        Text(state, _STATES[state]),
-    )
+    return re.sub(r"\d+", lambda number: number[0].zfill(12), name)
 
 
 def _letter(view: View, history: History, now: int, partition: Partition, broker: int) -> Text:

@@ -34,6 +34,8 @@ class Pushed:
         fact = self._states.get(partition.name)
         if fact is None or fact.leader_epoch < partition.leader_epoch:
             return partition
+        if (fact.leader, fact.leader_epoch, fact.isr) == (partition.leader, partition.leader_epoch, partition.isr):
+            return partition
         return replace(partition, leader=fact.leader, leader_epoch=fact.leader_epoch, isr=fact.isr)
 
     def onto(self, view: View, facts: Sequence[Fact], hosts: Mapping[int, Broker]) -> View:
@@ -47,8 +49,8 @@ class Pushed:
                 return replace(moment, controller=last.controller)
             case StateOf():
                 known = [view.partitions[name] for fact in facts if (name := _state_of(fact)) in view.partitions]
-                newer = {one.name: now for one in known if (now := self.over(one)) != one}
-                return replace(moment, partitions={**view.partitions, **newer}) if newer else view
+                newer = [now for one in known if (now := self.over(one)) != one]
+                return replace(moment, partitions=view.partitions.but(newer)) if newer else view
             case Connected(up=False):
                 return replace(view, pushed=False)
         return view

@@ -21,7 +21,7 @@ from kops.session import Session
 from tui.feed import Feed
 from tui.history import Event, History
 from tui.rates import Rates
-from tui.snapshots import Condition, Gauges, Process, View
+from tui.snapshots import Condition, Gauges, Partitions, Process, View
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -146,7 +146,7 @@ class ReplayFeed(Feed):
                 controller=seen.controller,
                 brokers=seen.brokers,
                 topics=seen.topics,
-                partitions={one.name: one for one in seen.partitions},
+                partitions=Partitions.of(seen.partitions),
                 resolution_ms=resolution,
                 pushed=not resolution,
                 processes=before.processes if before else {},
@@ -157,7 +157,7 @@ class ReplayFeed(Feed):
         match line.kind:
             case "partition":
                 one = unpacked(fields["partition"], before.partitions)
-                return replace(now, partitions={**before.partitions, one.name: one})
+                return replace(now, partitions=before.partitions.but([one]))
             case "brokers":
                 return replace(now, brokers=self._registered_of(fields, before))
             case "controller":

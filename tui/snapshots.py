@@ -3,7 +3,7 @@
 Three things are never mixed up: not asked yet (``...``), asked and not to be had (``-``), and a number, which may be 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -36,6 +36,48 @@ class Process:
     memory: int
 
 
+class Partitions(dict[str, Partition]):
+    """By name, never changed: what is counted over all of them is counted once."""
+
+    @classmethod
+    def of(cls, partitions: Iterable[Partition]) -> "Partitions":
+        return cls((one.name, one) for one in partitions)
+
+    def but(self, others: Iterable[Partition]) -> "Partitions":
+        """With others in the place of those of the same names."""
+        changed = Partitions(self)
+        changed.update((one.name, one) for one in others)
+        return changed
+
+    def alike(self, before: "Partitions") -> "Partitions":
+        """With the objects of ``before`` where nothing changed: comparing is then a matter of identity."""
+        return Partitions((name, old if (old := before.get(name)) == one else one) for name, one in self.items())
+
+    @cached_property
+    def replicas(self) -> frozenset[int]:
+        """The brokers that are to hold some."""
+        return frozenset(replica for one in self.values() for replica in one.replicas)
+
+    @cached_property
+    def under_replicated(self) -> int:
+        return sum(one.under_replicated for one in self.values())
+
+    @cached_property
+    def offline(self) -> int:
+        return sum(one.leader == NO_LEADER for one in self.values())
+
+    @cached_property
+    def not_preferred(self) -> int:
+        return sum(not one.preferred_leads for one in self.values() if one.leader != NO_LEADER)
+
+    def under_min_isr(self, floor: Mapping[str, int]) -> int:
+        if self._under is None or self._under[0] is not floor:
+            self._under = floor, sum(under_min_isr(one, floor) for one in self.values())
+        return self._under[1]
+
+    _under: tuple[Mapping[str, int], int] | None = None
+
+
 @dataclass(frozen=True)
 class View:
     """The cluster at ``at`` (wall milliseconds). ``resolution_ms``: how old a change may be, 0 where it was pushed."""
@@ -45,7 +87,7 @@ class View:
     controller: int
     brokers: tuple[Broker, ...]
     topics: tuple[Topic, ...]
-    partitions: Mapping[str, Partition]
+    partitions: Partitions
     resolution_ms: int
     pushed: bool = False
     processes: Mapping[int, Process] = field(default_factory=dict)
@@ -64,8 +106,7 @@ class View:
     @cached_property
     def everyone(self) -> tuple[int, ...]:
         """Registered brokers, those that replicas name, and those kops started here, in order."""
-        named = {replica for partition in self.partitions.values() for replica in partition.replicas}
-        return tuple(sorted(named | self.alive | set(self.processes)))
+        return tuple(sorted(self.partitions.replicas | self.alive | set(self.processes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +137,14 @@ class Health:
 
 
 def health(view: View, gauges: Gauges) -> Health:
-    partitions = view.partitions.values()
-    floor = gauges.min_isr
+    partitions, floor = view.partitions, gauges.min_isr
     return Health(
         brokers=len(view.present),
         expected=len(view.everyone),
-        under_replicated=sum(partition.under_replicated for partition in partitions),
-        under_min_isr=None if floor is None else sum(under_min_isr(partition, floor) for partition in partitions),
-        offline=sum(partition.leader == NO_LEADER for partition in partitions),
-        not_preferred=sum(not partition.preferred_leads for partition in partitions if partition.leader != NO_LEADER),
+        under_replicated=partitions.under_replicated,
+        under_min_isr=None if floor is None else partitions.under_min_isr(floor),
+        offline=partitions.offline,
+        not_preferred=partitions.not_preferred,
     )
 
 

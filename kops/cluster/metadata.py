@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kops.errors import Unreachable, not_found
-from kops.session import Session
+from kops.session import LastAnswer, Session
 
 NO_LEADER = -1
 NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"
@@ -98,13 +98,19 @@ class Snapshot:
         return [partition for topic in self.topics for partition in topic.partitions]
 
 
-def snapshot(session: Session, topics: Sequence[str] | None = None, broker: int | None = None) -> Snapshot:
-    """Metadata of ``topics`` (all when None, none when empty) as ``broker`` (any when None) sees it now."""
+def snapshot(
+    session: Session, topics: Sequence[str] | None = None, broker: int | None = None, last: LastAnswer | None = None
+) -> Snapshot:
+    """Metadata of ``topics`` (all when None, none when empty) as ``broker`` (any when None) sees it now.
+
+    ``last``: for who looks again and again; topics that are as they were are the same objects then.
+    """
     from kafka.protocol.metadata import MetadataRequest
 
     wanted = None if topics is None else [MetadataRequest.MetadataRequestTopic(name=name) for name in topics]
-    response = session.send(MetadataRequest(topics=wanted, allow_auto_topic_creation=False), broker)
-    seen = _snapshot(response)
+    last = last or LastAnswer()
+    response = session.send(last.to(MetadataRequest(topics=wanted, allow_auto_topic_creation=False)), broker)
+    seen = last.made(response, _snapshot)
     return replace(seen, controller=_quorum_leader(session, seen)) if broker is None and session.kraft else seen
 
 

@@ -17,7 +17,7 @@ from kops.local.state import Server
 from tui.feed import Feed
 from tui.history import Event
 from tui.recorder import Recorder
-from tui.snapshots import Gauges, Process, View
+from tui.snapshots import Gauges, Partitions, Process, View
 
 NOON = 1_750_000_000_000
 """Wall milliseconds at which every test begins."""
@@ -72,7 +72,7 @@ def view(
         controller=controller,
         brokers=tuple(Broker(broker, "127.0.0.1", 9091 + broker) for broker in brokers),
         topics=tuple(Topic(name, None, False, tuple(parts)) for name, parts in sorted(topics.items())),
-        partitions={one.name: one for one in partitions},
+        partitions=Partitions.of(partitions),
         resolution_ms=0 if pushed else 1000,
         pushed=pushed,
         processes=processes if local else {},

@@ -1,5 +1,7 @@
 """Rates, trends, lags, reasons and the rows of the matrix: figures that are computed from what was measured."""
 
+from dataclasses import replace
+
 from kops.cluster.groups import Group, Member
 from kops.cluster.lag import GroupLag, Lag
 from kops.cluster.metadata import NO_LEADER, Broker
@@ -9,10 +11,10 @@ from tests.tui.canned import ENDS, NOON, WHOLE, WITHOUT_TWO, partition, view
 from tui import matrix
 from tui.history import History
 from tui.lagging import Lagging
-from tui.rates import Rates, Trends, spark
+from tui.rates import Rates, spark
 from tui.snapshots import LOADING, UNAVAILABLE, Gauges, age, count, health, size
 
-GAUGES = Gauges(ends=ENDS, min_isr={"orders": 2, "audit": 1})
+GAUGES = Gauges(ends=ENDS, ends_at=NOON, min_isr={"orders": 2, "audit": 1})
 
 
 def cells(rows: list[matrix.Row], name: str) -> list[str]:
@@ -21,12 +23,12 @@ def cells(rows: list[matrix.Row], name: str) -> list[str]:
 
 
 def rows(history: History, seen: matrix.View, gauges: Gauges = GAUGES, *, affected: bool = False) -> list[matrix.Row]:
-    return matrix.rows(seen, gauges, history, Trends(), NOON + 6000, affected=affected)
+    return matrix.Matrix().rows(seen, gauges, history, NOON + 6000, affected=affected)
 
 
 def test_the_matrix_has_a_letter_for_every_replica() -> None:
     found = rows(History(), view())
-    assert cells(found, "orders-1") == ["orders-1", "F", "L*", "F", "2", "3", "1,2,3", "2", "12 ", "ok"]
+    assert cells(found, "orders-1") == ["orders-1", "F", "L*", "F", "2", "3", "1,2,3", "2", "12 █", "ok"]
     assert cells(found, "audit-0")[1:4] == ["L*", "·", "F"]
 
 
@@ -71,6 +73,34 @@ def test_lag_is_how_far_followers_are_behind_their_leader() -> None:
     assert lags(WHOLE[2], ENDS["orders-1"]) == {1: 0, 3: 12}
     assert lags(WHOLE[2], {1: 5}) is None
     assert lags(WHOLE[2], {2: 5, 1: 9}) == {1: 0}
+
+
+def test_rows_are_made_anew_only_when_their_order_may_be_another() -> None:
+    made, history = matrix.Matrix(), History()
+    before, after = view(), replace(view(), controller=3)
+    first = made.rows(before, GAUGES, history, NOON)
+    moved = replace(GAUGES, ends={"orders-1": {1: 260, 2: 260, 3: 238}}, ends_at=NOON + 1000)
+    assert made.rows(after, moved, history, NOON + 1000) is first
+    assert cells(first, "orders-1")[-2] == "22 ▅█"
+    folded = made.rows(after, moved, history, NOON, folding=matrix.Folding(by_topic=True))
+    assert [row.key for row in folded] == ["audit-0", "orders ▸"]
+    assert made.rows(view(WITHOUT_TWO, (1, 3)), moved, history, NOON)[0].key == "orders-0"
+
+
+def test_every_column_of_the_matrix_is_sorted_by_what_it_means() -> None:
+    row = next(one for one in matrix.Matrix().rows(view(), GAUGES, History(), NOON) if one.key == "orders-1")
+    assert [row.sort_value(column) for column in range(10)] == [
+        "orders-000000000001",
+        "F",
+        "L*",
+        "F",
+        2,
+        3,
+        3,
+        2,
+        12,
+        matrix.SEVERITY["ok"],
+    ]
 
 
 def test_names_are_in_the_order_of_their_numbers() -> None:

@@ -66,7 +66,8 @@ class BrokersScreen(BrokersMenu, KopsScreen):
         total = LOADING if sizes is None else UNAVAILABLE if held is None else size(sum(held.values()))
         rate = self.feed.rates.rate(led) if led else 0.0
         written = LOADING if self.feed.gauges.ends is None else UNAVAILABLE if rate is None else count(rate)
-        runs = process is not None and process.state == RUNNING
+        runs = process if process is not None and process.state == RUNNING else None
+        up = self.feed.wall() - runs.started * 1000 if runs else -1.0
         cells: tuple[str | Text, ...] = (
             str(broker),
             one.broker.address if one.alive else UNAVAILABLE,
@@ -77,13 +78,15 @@ class BrokersScreen(BrokersMenu, KopsScreen):
             str(sum(broker in partition.isr for partition in mine)),
             total,
             written,
-            age(self.feed.wall() - process.started * 1000) if process and runs else UNAVAILABLE,
-            size(process.memory) if process and runs else UNAVAILABLE,
-            str(process.pid) if process and runs else UNAVAILABLE,
+            age(up) if runs else UNAVAILABLE,
+            size(runs.memory) if runs else UNAVAILABLE,
+            str(runs.pid) if runs else UNAVAILABLE,
         )
         bytes_held = sum(held.values()) if held is not None else -1
-        numbers = (len(led), len(mine), int(str(cells[6])), bytes_held, rate if rate is not None else -1.0)
-        return Row(str(broker), cells, (broker, str(cells[1]), state, str(cells[3]), *numbers))
+        numbers = (len(led), len(mine), int(str(cells[6])), bytes_held, -1.0 if rate is None else rate, up)
+        return Row(
+            str(broker), cells, (broker, str(cells[1]), state, str(cells[3]), *numbers, runs.memory if runs else -1)
+        )
 
     def preferred_brokers(self) -> list[int]:
         row = self.query_one(Grid).current

@@ -1,5 +1,6 @@
 """The consumer groups: state, members, lag, pace and what is wrong; behind each its partitions and members."""
 
+import math
 from functools import cache
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from kops.cluster.lag import GroupLag, Lag
 from kops.errors import KopsError
 from tui import deeds, questions
 from tui.lagging import Doing, Lagging
+from tui.matrix import natural
 from tui.rates import spark
 from tui.screens.deeds_menu import ResetMenu
 from tui.snapshots import LOADING, UNAVAILABLE, age, count
@@ -111,7 +113,7 @@ class GroupsScreen(ResetMenu):
     def _row(self, one: GroupLag) -> Row:
         """Worked out when it is drawn, filtered or sorted by."""
         worked_out = cache(lambda: self._work_out(one, self.lagging.of(one)))
-        return Row(one.group.id, lambda: worked_out()[0], lambda: worked_out()[1])
+        return Row(one.group.id, lambda: worked_out()[0], lambda column: worked_out()[1][column])
 
     def _work_out(self, one: GroupLag, doing: Doing) -> tuple[Cells, tuple[object, ...]]:
         unknown = any(part.lag is None for part in one.partitions)
@@ -129,9 +131,9 @@ class GroupsScreen(ResetMenu):
             spark(doing.trend, 10),
             Text(doing.reason, "bold red"),
         )
-        paces = (doing.produced or 0.0, doing.consumed or 0.0)
+        paces = (doing.produced or 0.0, doing.consumed or 0.0, math.inf if left is None else left)
         numbers = (len(one.group.members), one.total, one.oldest_ms or 0, *paces)
-        return cells, (one.group.id, one.group.state, *numbers)
+        return cells, (natural(one.group.id), one.group.state, *numbers, sum(doing.trend), doing.reason)
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:

@@ -1,5 +1,6 @@
 """The ISR screen: every partition against every broker, what changed just now, and the timeline since the trigger."""
 
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -9,9 +10,9 @@ from textual.binding import Binding
 from textual.widgets import Static
 
 from kops.local.processes import PAUSED, STOPPED
-from tui import deeds, matrix
+from tui import deeds
 from tui.history import Event
-from tui.rates import Trends
+from tui.matrix import Folding, Matrix, headings
 from tui.replay import ReplayFeed
 from tui.screens.brokers_menu import BrokersMenu
 from tui.screens.deeds_menu import Deeds
@@ -22,8 +23,6 @@ from tui.widgets.grid import Grid
 
 MANY = 500
 """From so many partitions on only those that are affected are shown at first."""
-FOLDED = 200
-"""A topic with more partitions to show than this takes one row until it is opened."""
 LEGEND = "L leads  F in sync  o out of sync  x away  * preferred"
 
 
@@ -41,11 +40,8 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
     def __init__(self) -> None:
         super().__init__()
         self.affected: bool | None = None
-        self.by_topic = False
-        self.opened: set[str] = set()
-        """Topics that were opened (closed, where all are opened) by hand."""
-        self.internal: set[str] = set()
-        self.trends = Trends()
+        self.folding = Folding()
+        self.matrix = Matrix()
 
     def body(self) -> ComposeResult:
         yield Static(id="brokers")
@@ -60,14 +56,12 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         if view is None:
             grid.empty = lambda: f"asking for the partitions {LOADING}"
             return
-        self.trends.add(feed.gauges.ends_at, matrix.lag_values(view, feed.gauges))
-        self.internal = {topic.name for topic in view.topics if topic.internal}
         now = feed.wall()
         affected = self.affected if self.affected is not None else len(view.partitions) > MANY
         grid.empty = lambda: "every partition is whole" if view.partitions else "there are no topics yet"
         grid.show(
-            matrix.headings(view),
-            matrix.rows(view, feed.gauges, feed.history, self.trends, now, affected=affected, folded=self._folded),
+            headings(view),
+            self.matrix.rows(view, feed.gauges, feed.history, now, affected=affected, folding=self.folding),
         )
         self.query_one("#brokers", Static).update(self._brokers(view, now))
         self.query_one("#counters", Static).update(self._counters(view, affected))
@@ -136,14 +130,9 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         self.affected = not shown
         self.repaint()
 
-    def _folded(self, topic: str, shown: int) -> bool:
-        """Kafka's own topics, too: whoever looks at this means the others."""
-        return (self.by_topic or shown > FOLDED or topic in self.internal) != (topic in self.opened)
-
     def action_fold(self) -> None:
         """Every topic in one row, and back."""
-        self.by_topic = not self.by_topic
-        self.opened.clear()
+        self.folding = Folding(by_topic=not self.folding.by_topic)
         self.repaint()
 
     @on(Grid.Chosen)
@@ -151,7 +140,7 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         """A topic's row opens into its partitions; a partition leads to its topic."""
         topic, folded, _ = event.key.partition(" ▸")
         if folded:
-            self.opened ^= {topic}
+            self.folding = replace(self.folding, opened=self.folding.opened ^ {topic})
             self.repaint()
         elif self.feed.view and (one := self.feed.view.partitions.get(event.key)):
             self.kops.push_screen(TopicScreen(one.topic))

@@ -15,7 +15,7 @@ from kops.cluster.partitions import Offsets
 from kops.errors import KopsError
 from tui import deeds, questions
 from tui.history import ids
-from tui.matrix import SEVERITY, state_of
+from tui.matrix import SEVERITY, natural, state_of
 from tui.screens.deeds_menu import Deeds
 from tui.screens.groups import GroupsScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, count, size
@@ -65,7 +65,7 @@ class TopicsScreen(Deeds):
     def _row(self, view: View, topic: Topic) -> Row:
         """Worked out when it is drawn, or sorted by: of a thousand topics few are on the screen."""
         worked_out = cache(partial(self._work_out, view, topic))
-        return Row(topic.name, lambda: worked_out()[0], lambda: worked_out()[1])
+        return Row(topic.name, lambda: worked_out()[0], lambda column: worked_out()[1][column])
 
     def _work_out(self, view: View, topic: Topic) -> tuple[Cells, tuple[object, ...]]:
         """Cells, and what they are sorted by."""
@@ -88,7 +88,7 @@ class TopicsScreen(Deeds):
             "yes" if topic.internal else "",
         )
         numbers = (sum(known) if complete else -1, -1.0 if rate is None else rate, -1 if held is None else held)
-        return cells, (topic.name, len(names), topic.replication_factor, behind, *numbers)
+        return cells, (natural(topic.name), len(names), topic.replication_factor, behind, *numbers, topic.internal)
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:
@@ -200,9 +200,8 @@ class TopicScreen(Deeds):
             UNAVAILABLE if rate is None else count(rate),
             Text(state, "dim" if state == "ok" else "bold yellow"),
         )
-        return Row(
-            one.name, cells, (one.index, one.leader, one.leader_epoch, "", "", "", "", rate or 0.0, SEVERITY[state])
-        )
+        sorts = (one.index, one.leader, one.leader_epoch, *cells[3:7], rate or 0.0, SEVERITY[state])
+        return Row(one.name, cells, sorts)
 
     def action_tail(self) -> None:
         self.kops.go("records", self.topic)

@@ -35,10 +35,10 @@ Cells = tuple[str | Text, ...]
 
 
 class Row:
-    """``key`` stays the same over refreshes. ``sorts``: what each column is sorted by, the cells' text when empty.
+    """``key`` stays the same over refreshes. ``sorts``: what each column is sorted by, for want of it its text.
 
-    ``cells`` may be a function: it is called when the row is first drawn, which most rows of a long table never are;
-    ``text`` is then what the filter looks at. So may ``sorts``, called when the table is sorted by a column.
+    ``cells`` may be a function: it is called when the row is drawn, which most rows of a long table never are;
+    ``text`` is then what the filter looks at. So may ``sorts``, called with the index of a column.
     """
 
     __slots__ = ("_cells", "_sorts", "_text", "key")
@@ -47,7 +47,7 @@ class Row:
         self,
         key: str,
         cells: Cells | Callable[[], Cells],
-        sorts: tuple[object, ...] | Callable[[], tuple[object, ...]] = (),
+        sorts: Sequence[object] | Callable[[int], object] = (),
         text: str | None = None,
     ) -> None:
         self.key = key
@@ -57,15 +57,12 @@ class Row:
 
     @property
     def cells(self) -> Cells:
-        if callable(self._cells):
-            self._cells = self._cells()
-        return self._cells
+        return self._cells() if callable(self._cells) else self._cells
 
-    @property
-    def sorts(self) -> tuple[object, ...]:
+    def sort_value(self, column: int) -> object:
         if callable(self._sorts):
-            self._sorts = self._sorts()
-        return self._sorts
+            return self._sorts(column)
+        return self._sorts[column] if column < len(self._sorts) else self.cells[column]
 
     @property
     def text(self) -> str:
@@ -122,17 +119,23 @@ class Grid(ScrollView, can_focus=True):
         self.marked: set[str] = set()
         self.marks = marks
         self.empty: Callable[[], str] = lambda: ""
-        self._all: list[Row] = []
+        self._all: Sequence[Row] = ()
+        self._at = 0
+        """Where the cursor was found last."""
         self._first_width = 12
 
     # data
 
     def show(self, headings: Sequence[Heading], rows: Sequence[Row]) -> None:
-        """Replace what is shown; cursor and scroll stay with their keys."""
+        """Replace what is shown; cursor and scroll stay with their keys. The very same rows are only drawn anew."""
         self.headings = tuple(headings)
-        self._all = list(rows)
-        self._first_width = max(12, max((len(row.key) for row in self._all), default=0) + 2)
-        self.marked &= {row.key for row in self._all}
+        if rows is self._all and self.sorted_by is None:
+            self.refresh()
+            return
+        self._all = rows
+        self._first_width = max(12, max((len(row.key) for row in rows), default=0) + 2)
+        if self.marked:
+            self.marked &= {row.key for row in rows}
         self._arrange()
 
     @property
@@ -152,10 +155,11 @@ class Grid(ScrollView, can_focus=True):
 
     def _arrange(self) -> None:
         at = self._index() or 0
-        rows = [row for row in self._all if self._matches(row)]
+        needle = self.needle.lower()
+        rows = [row for row in self._all if _matches(row, needle)] if needle else list(self._all)
         if self.sorted_by is not None:
             column = self.sorted_by
-            rows.sort(key=lambda row: _sort_key(row, column), reverse=self.descending)
+            rows.sort(key=lambda row: _sort_key(row.sort_value(column)), reverse=self.descending)
         elif self.descending:
             rows.reverse()
         self.rows = rows
@@ -164,16 +168,12 @@ class Grid(ScrollView, can_focus=True):
         self._resized()
         self.refresh()
 
-    def _matches(self, row: Row) -> bool:
-        needle = self.needle.lower()
-        if not needle:
-            return True
-        if needle.startswith("!"):
-            return needle[1:] not in row.text.lower() or needle == "!"
-        return needle in row.text.lower()
-
     def _index(self) -> int | None:
-        return next((index for index, row in enumerate(self.rows) if row.key == self.cursor), None)
+        if self._at < len(self.rows) and self.rows[self._at].key == self.cursor:
+            return self._at
+        found = next((index for index, row in enumerate(self.rows) if row.key == self.cursor), None)
+        self._at = found or 0
+        return found
 
     # drawing
 
@@ -219,9 +219,9 @@ class Grid(ScrollView, can_focus=True):
         lead = "▶" if row.key == self.cursor else " "
         if self.marks:
             lead += "●" if row.key in self.marked else " "
-        line = Text(lead, end="")
+        line, cells = Text(lead, end=""), row.cells
         for column, heading, cell_width in self.columns():
-            cell = row.cells[column] if column < len(row.cells) else ""
+            cell = cells[column] if column < len(cells) else ""
             shown = _with_its_end(cell, cell_width) if column == 0 else cell
             line.append_text(_fitted(shown, cell_width, heading.right))
             line.append(" ")
@@ -236,7 +236,8 @@ class Grid(ScrollView, can_focus=True):
         line = Text("  " if self.marks else " ", end="")
         for index, heading, cell_width in self.columns():
             arrow = ("▼" if self.descending else "▲") if index == self.sorted_by else ""
-            line.append_text(_fitted(heading.title + arrow, cell_width, heading.right))
+            title = heading.title[: cell_width - 1] + arrow if arrow else heading.title
+            line.append_text(_fitted(title, cell_width, heading.right))
             line.append(" ")
         line.stylize(Style(bold=True, underline=True))
         return self._drawn(line, width, base)
@@ -348,12 +349,15 @@ def _fitted(cell: str | Text, width: int, right: bool) -> Text:
     return text
 
 
-def _sort_key(row: Row, column: int) -> tuple[int, float, str]:
+def _matches(row: Row, needle: str) -> bool:
+    if needle.startswith("!"):
+        return needle[1:] not in row.text.lower() or needle == "!"
+    return needle in row.text.lower()
+
+
+def _sort_key(value: object) -> tuple[int, float, str]:
     """Numbers before words, both in their own order."""
-    value = row.sorts[column] if column < len(row.sorts) else row.cells[column] if column < len(row.cells) else ""
     if isinstance(value, int | float):
         return 0, float(value), ""
-    if isinstance(value, tuple):  # a name in pieces: see matrix.natural
-        return 1, 0.0, "".join(f"{number:012}" if number >= 0 else word for number, word in value)
     text = value.plain if isinstance(value, Text) else str(value)
     return (0, float(text), "") if text.replace(".", "", 1).isdigit() else (1, 0.0, text)
