@@ -43,6 +43,7 @@ async def leader_and_isr(ctx: Context, request: LeaderAndIsrRequest) -> LeaderAn
         errors = roles.become_leader_or_follower(request)
     except KafkaError as error:
         return LeaderAndIsrResponse(error_code=int(error.code))
+    await ctx.services.logdirs.forget_removed()
     if ctx.version < _ERRORS_BY_TOPIC_ID:
         return LeaderAndIsrResponse(
             partition_errors=[
@@ -68,13 +69,14 @@ def _topics_without_log(ctx: Context, request: LeaderAndIsrRequest) -> list[str]
 
 
 @api(ApiKey.STOP_REPLICA, 0, 4)
-def stop_replica(ctx: Context, request: StopReplicaRequest) -> StopReplicaResponse:
-    """Stop serving replicas, and delete those that are marked so."""
+async def stop_replica(ctx: Context, request: StopReplicaRequest) -> StopReplicaResponse:
+    """Stop serving replicas, and delete those that are marked so: nothing speaks of them any more when it answers."""
     roles: RoleChanges = ctx.services.role_changes
     try:
         errors = roles.stop_replicas(request, ctx.version)
     except KafkaError as error:
         return StopReplicaResponse(error_code=int(error.code))
+    await ctx.services.logdirs.forget_removed()
     return StopReplicaResponse(
         partition_errors=[
             StopReplicaPartitionError(topic_name=topic, partition_index=index, error_code=int(code))

@@ -85,6 +85,18 @@ def write_topic_id(files: Files, directory: str, topic_id: UUID) -> None:
     )
 
 
+async def sync_topic_id(files: Files, directory: str) -> None:
+    """Make the content of ``partition.metadata`` durable, if there is one; its name is the directory's affair."""
+    try:
+        file = files.open(f"{directory}/{PARTITION_METADATA}")
+    except FileNotFoundError:
+        return
+    try:
+        await file.sync()
+    finally:
+        file.close()
+
+
 def format_topic_id(topic_id: UUID) -> str:
     """Kafka's Uuid.toString: base64url of the 16 bytes, without padding."""
     return base64.urlsafe_b64encode(topic_id.bytes).decode().rstrip("=")

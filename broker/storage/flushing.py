@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from broker.storage import unsynced
+from broker.storage import checkpoints, unsynced
 
 if TYPE_CHECKING:
     from broker.storage.log import Log
@@ -92,9 +92,10 @@ async def _flush(log: Log) -> None:
     if end > log.recovery_point or seen != log.synced_rewinds:
         for segment in log.segments_from(log.recovery_point - 1):
             await _sync(log, segment)
+        if log.recovery_point == 0:  # the partition's directory itself may be new
+            await checkpoints.sync_topic_id(log.dir.files, log.directory)
+            await log.dir.files.fsync_dir(log.dir.path)
         await log.dir.files.fsync_dir(log.directory)
-        if log.recovery_point == 0:
-            await log.dir.files.fsync_dir(log.dir.path)  # the partition's directory itself may be new
         await log.leader_epochs.sync()
         if log.rewinds == seen:
             log.recovery_point = max(log.recovery_point, end)

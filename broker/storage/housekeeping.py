@@ -157,6 +157,25 @@ class Housekeeping:
             lambda log: log.log_start_offset if log.log_start_offset > log.segments[0].base else None,
         )
 
+    async def forget(self, removed: Sequence[tuple[str, str, int]]) -> None:
+        """Take out of the checkpoints what they say of (log dir, topic, partition) that were removed; durably.
+
+        A loss of power would else give it to a new log of that name: a high watermark that it never had.
+        """
+        for name, write in (
+            (checkpoints.RECOVERY_POINT, self.checkpoint_recovery),
+            (checkpoints.LOG_START, self.checkpoint_log_starts),
+            (checkpoints.REPLICATION, self.checkpoint_high_watermarks),
+        ):
+            if any(self._names(f"{path}/{name}", topic, partition) for path, topic, partition in removed):
+                await write()
+
+    def _names(self, file: str, topic: str, partition: int) -> bool:
+        try:
+            return f"\n{topic} {partition} ".encode() in self._host.files.read(file)
+        except OSError:
+            return False  # none is there, or the directory has failed
+
     async def _checkpoint(self, name: str, offset_of: Callable[[Log], int | None]) -> None:
         """Two tasks may want the same file, which goes by way of one temporary name: one after the other."""
         async with self._writing:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from broker.config import KafkaConfig, LogConfig
 from broker.host import Files, Host
+from broker.host.files import write_durably
 from broker.storage import checkpoints, directory_names, unsynced
 from broker.storage.checkpoints import CheckpointCorrupt
 from broker.storage.log import Log
@@ -37,10 +38,11 @@ async def load_dir(
     if not clean and names:
         logger.info("log dir %s was not left cleanly: recovering %d logs", path, len(names))
     try:
-        points, starts, watermarks = (
-            _read_offsets(files, f"{path}/{name}")
+        present = {(topic, partition) for topic, partition, _ in names}
+        points, starts, watermarks = [
+            await _offsets(files, f"{path}/{name}", present)
             for name in (checkpoints.RECOVERY_POINT, checkpoints.LOG_START, checkpoints.REPLICATION)
-        )
+        ]
         loaded = []
         configs: dict[str, LogConfig] = {}
         resume = host.clock.monotonic() + SLICE_SECONDS
@@ -72,13 +74,20 @@ async def load_dir(
     return loaded
 
 
-def _read_offsets(files: Files, path: str) -> dict[tuple[str, int], int]:
-    """A damaged checkpoint counts as none (Kafka takes the directory offline): the logs know better, or are checked."""
+async def _offsets(files: Files, path: str, present: Set[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    """A damaged checkpoint counts as none (Kafka takes the directory offline): the logs know better, or are checked.
+
+    Lines of logs that are not ``present`` are taken out, durably: later logs of these names must not inherit them.
+    """
     try:
-        return checkpoints.read_offsets(files, path)
+        offsets = checkpoints.read_offsets(files, path)
     except CheckpointCorrupt as error:
         logger.error("%s; it counts as missing, and is written anew", error)
         return {}
+    known = {key: offset for key, offset in offsets.items() if key in present}
+    if len(known) < len(offsets):
+        await write_durably(files, path, checkpoints.format_offsets((*key, known[key]) for key in known))
+    return known
 
 
 def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int, str]]:

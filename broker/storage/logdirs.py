@@ -58,6 +58,7 @@ class LogDirs:
         self.housekeeping = Housekeeping(self, host, config)
         self.cleaner = Cleaner(self, host, config)
         self.futures = Futures(self, host)
+        self._removed: list[tuple[str, str, int]] = []
         self._open_files = OpenFiles(min(OPEN_SEGMENTS, host.net.descriptors() // 2))
         self._dirs = {path: self._log_dir(path) for path in config.log_dirs}
         self.full_dirs: tuple[str, ...] = ()
@@ -283,6 +284,7 @@ class LogDirs:
         """Rename the directory of a log that is no longer looked up here. Raises LogDirFailed."""
         name = directory_names.deleted_name(log.topic, log.partition, self._host.dice.uuid().hex)
         log.close()
+        self._removed.append((log.log_dir, log.topic, log.partition))
         log.rename(f"{log.log_dir}/{name}")
         self.housekeeping.remove_later([log.directory], log.config.file_delete_delay_ms)
 
@@ -297,8 +299,15 @@ class LogDirs:
             self.cleaner.forget(log)
         self.futures.drop(log)
         log.close()
+        self._removed.append((log.log_dir, log.topic, log.partition))
         log.rename(f"{log.log_dir}/{name}")
         logger.warning("%s-%d: %s: set aside as %s", log.topic, log.partition, why, log.directory)
+
+    async def forget_removed(self) -> None:
+        """No checkpoint speaks any more of the logs that were deleted or set aside: one of the same name may come."""
+        removed, self._removed = self._removed, []
+        if removed:
+            await self.housekeeping.forget(removed)
 
     def adopt(self, log: Log) -> None:
         """A future replica whose current log is gone takes its place."""

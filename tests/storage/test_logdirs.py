@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -211,6 +212,39 @@ async def test_a_deleted_log_is_gone_at_once_and_its_files_later(boot: Boot, tmp
     with pytest.raises(KafkaError) as caught:
         dirs.get_or_create("t", 0, UUID(int=3), CONFIG, True)
     assert caught.value.code == ErrorCode.INCONSISTENT_TOPIC_ID
+
+
+@pytest.mark.parametrize("gone", ["deleted", "set aside", "by hand"])
+async def test_a_new_log_inherits_nothing_from_one_of_its_name(boot: Boot, tmp_path: Path, gone: str) -> None:
+    """Seed 200112: a high watermark became that of the topic that was created after its own, once power was lost."""
+    broker = boot(dirs=1)
+    dirs = await broker.begin()
+    for partition in range(2):
+        log = dirs.get_or_create("t", partition, None, CONFIG, True)
+        append(log, *([1] * 5))
+        await log.flush()
+        log.high_watermark = 5
+        log.increment_log_start_offset(4)
+    await dirs.housekeeping.checkpoint_all()
+    first = dirs.get("t", 0)
+    assert first is not None
+    if gone == "deleted":
+        dirs.delete("t", 0)
+    elif gone == "set aside":
+        dirs.set_aside(first, "it is of another topic")
+    await dirs.forget_removed()
+    if gone == "by hand":
+        await broker.crash()
+        shutil.rmtree(tmp_path / "d0/t-0")
+        broker = boot(dirs=1)
+        dirs = await broker.begin()
+    for name, offset in (("replication", 5), ("recovery-point", 5), ("log-start", 4)):
+        assert (tmp_path / f"d0/{name}-offset-checkpoint").read_text() == f"0\n1\nt 1 {offset}\n"
+    append(dirs.get_or_create("t", 0, None, CONFIG, True), 1, 1)
+    await broker.crash()
+    fresh = (await boot(dirs=1).begin()).get("t", 0)
+    assert fresh is not None
+    assert (fresh.log_start_offset, fresh.high_watermark, fresh.recovery_point, fresh.log_end_offset) == (0, 0, 0, 2)
 
 
 async def test_leftover_deletions_are_finished_at_the_next_start(boot: Boot, tmp_path: Path) -> None:
