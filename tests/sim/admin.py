@@ -38,7 +38,8 @@ class Admin:
 
     def elect(self) -> None:
         """Preferred leaders for all."""
-        self.work.spawn(self._each(ApiKey.ELECT_LEADERS, 2, ElectLeadersRequest(election_type=0, timeout_ms=3000)), "")
+        request = ElectLeadersRequest(topic_partitions=None, timeout_ms=3000)
+        self.work.spawn(self._each(ApiKey.ELECT_LEADERS, 2, request), "elect")
 
     def reassign(self) -> None:
         """One partition to other brokers, or to the same in another order."""
