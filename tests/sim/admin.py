@@ -49,13 +49,13 @@ class Admin:
         self.work.spawn(self._reassign([dice.randrange(self.work.partitions)], target), "reassign")
 
     def restore(self) -> None:
-        """All partitions back to all brokers, however long it takes."""
+        """All partitions back to all brokers, again and again: a move may still be under way when all is whole."""
         if self.moved:
             self.work.spawn(self._restore(), "restore")
 
     async def _restore(self) -> None:
         wanted = len(self.work.cluster.ids)
-        while not self.work.stopping:  # a move that was under way may end only now
+        while True:
             topic = await self.describe(TOPIC)
             lacking = [] if topic is None else [p for p in topic.partitions if len(p.replica_nodes) != wanted]
             if lacking:
