@@ -1,4 +1,4 @@
-"""What a change of offsets is: one partition moved, one step of a plan, and what is remembered of it all."""
+"""What a change of offsets or settings is: before and after, one step of a plan, and what is remembered of it all."""
 
 from dataclasses import dataclass, field
 
@@ -19,6 +19,18 @@ class OffsetChange:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingChange:
+    """One setting of a topic or broker (``configs.Entity``); None: not set there. A ``secret`` is not written down."""
+
+    kind: str
+    name: str
+    key: str
+    before: str | None
+    after: str | None
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """``at``: epoch ms. ``cluster``: its id, so that an undo cannot go to another one. ``way``: brokers, zookeeper."""
 
@@ -30,6 +42,7 @@ class Entry:
     way: str = "brokers"
     state: str = BEGUN
     changes: tuple[OffsetChange, ...] = field(default_factory=tuple)
+    settings: tuple[SettingChange, ...] = field(default_factory=tuple)
 
     @property
     def groups(self) -> list[str]:
@@ -37,7 +50,7 @@ class Entry:
 
     @property
     def undoable(self) -> bool:
-        return self.state != UNDONE and bool(self.changes)
+        return self.state != UNDONE and bool(self.changes or self.settings)
 
 
 @dataclass(frozen=True, slots=True)

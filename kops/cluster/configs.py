@@ -113,20 +113,6 @@ def alter(
         wait_until(session, lambda: _differs(session, entity, put, drop), session.timeout)
 
 
-def undo_line(entity: Entity, before: Mapping[str, Setting], names: Sequence[str]) -> str:
-    """The command lines that make these settings what they were ``before``."""
-    import shlex
-
-    was = {name: before[name] for name in names if name in before and before[name].overridden}
-    put = [f"{name}={one.value}" for name, one in was.items() if not one.sensitive]
-    lost = [name for name, one in was.items() if one.sensitive]
-    drop = [name for name in names if name not in was]
-    lines = [shlex.join(["kops", "config", "set", entity.kind, entity.name, *put])] if put else []
-    lines += [shlex.join(["kops", "config", "unset", entity.kind, entity.name, *drop])] if drop else []
-    lines += [f"({', '.join(lost)}: no broker tells a password)"] if lost else []
-    return "; ".join(lines)
-
-
 def _differs(session: Session, entity: Entity, put: Mapping[str, str], drop: Sequence[str]) -> str | None:
     """A broker applies a change when ZooKeeper has told it: what is read back may be older for a moment."""
     now = {setting.name: setting for setting in describe(session, entity)}

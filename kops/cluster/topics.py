@@ -132,28 +132,6 @@ def _fewer_than(session: Session, name: str, total: int) -> str | None:
     return None
 
 
-def alter_configs(session: Session, name: str, put: Mapping[str, str], drop: Sequence[str]) -> Topic:
-    """Set and unset settings of one topic in one request (IncrementalAlterConfigs, KIP-339), and read them back."""
-    from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
-
-    changes: dict[str, Any] = {key: (AlterConfigOp.SET, value) for key, value in put.items()}
-    changes |= dict.fromkeys(drop, (AlterConfigOp.DELETE, None))
-    resource = ConfigResource(ConfigResourceType.TOPIC, name, changes)
-    altered = session.patiently(lambda: session.admin.alter_configs([resource], raise_on_unknown=False))
-    outcome = altered["topic"][name]
-    if outcome != "OK":
-        raise Failed(f"topic {name}: {_plain(outcome)}", "`kops topic describe` shows its settings.", subject=name)
-    wait_until(session, lambda: _differs(session, name, put, drop), session.timeout)
-    return with_configs(session, topics_of(session, [name])[1])[0]
-
-
-def _differs(session: Session, name: str, put: Mapping[str, str], drop: Sequence[str]) -> str | None:
-    """A broker applies a change when ZooKeeper has told it: what was read back may be older for a moment."""
-    now = with_configs(session, [Topic(name)])[0].configs
-    late = [key for key, value in put.items() if now.get(key) != value] + [key for key in drop if key in now]
-    return f"topic {name}: {late[0]} is not what was set" if late else None
-
-
 @dataclass(frozen=True, slots=True)
 class Deleted:
     """A topic that is gone from the metadata of every broker after ``seconds``."""

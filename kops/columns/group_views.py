@@ -1,5 +1,6 @@
 """The views of groups: who is in them, how far behind they are, what a reset would do, what was changed before."""
 
+from dataclasses import asdict
 from typing import Any
 
 from kops.cluster.changes import Entry, Step
@@ -255,7 +256,7 @@ def _changes(entry: Entry) -> list[dict[str, Any]]:
             "after": one.after.offset if one.after else None,
         }
         for one in entry.changes
-    ]
+    ] + [asdict(one) for one in entry.settings]
 
 
 HISTORY: View[Entry] = View(
@@ -265,7 +266,7 @@ HISTORY: View[Entry] = View(
         Column("TIME", lambda one: instant(one.at)),
         Column("STATE", lambda one: one.state),
         Column("WHAT", lambda one: one.what),
-        Column("PARTITIONS", lambda one: len(one.changes)),
+        Column("CHANGES", lambda one: len(one.changes) + len(one.settings)),
         Column("SERVERS", lambda one: one.servers, wide=True),
     ),
     lambda one: {

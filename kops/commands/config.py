@@ -13,6 +13,7 @@ from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, Refused
 from kops.local.examples import example
+from kops.operations import settings
 from kops.render import kafka
 
 app = typer.Typer(help="Settings of topics and brokers.", no_args_is_help=True, rich_markup_mode=None)
@@ -42,8 +43,8 @@ def describe(
     """
     found = configs.checked(run.session, *_chosen(kind, name, entity_type, entity_name, entity_default))
     shown: list[Setting] = []
-    for settings in run.each(found, lambda entity: configs.describe(run.session, entity)):
-        shown += [one for one in settings if everything or one.overridden]
+    for described in run.each(found, lambda entity: configs.describe(run.session, entity)):
+        shown += [one for one in described if everything or one.overridden]
     run.show(SETTINGS, shown, kafka.settings_described)
 
 
@@ -93,6 +94,8 @@ def alter_settings(run: Run, kind: str, name: str, put: dict[str, str], drop: li
     if not put and not drop:
         raise BadUsage("nothing is to be altered", "For example `kops config set topic NAME retention.ms=60000`.")
     (entity,) = configs.checked(run.session, kind, [name])
+    if warning := settings.check_names(run.session, entity, put, drop):
+        run.out.say(f"note: {warning}")
     now = {one.name: one for one in configs.describe(run.session, entity)}
     plan = [f"{entity}: {key} from {_told(now.get(key))} to {value}" for key, value in put.items()]
     plan += [f"{entity}: unset {key}, now {_told(now.get(key))}" for key in drop]
@@ -100,8 +103,8 @@ def alter_settings(run: Run, kind: str, name: str, put: dict[str, str], drop: li
         configs.alter(run.session, entity, put, drop, validate_only=True)
         run.show(SETTINGS, [now[key] for key in (*put, *drop) if key in now], kafka.settings_altered)
         return
-    configs.alter(run.session, entity, put, drop)
-    run.out.say(f"to undo it: {configs.undo_line(entity, now, (*put, *drop))}")
+    if settings.change(run.session, entity, put, drop) is not None:
+        run.out.say("`kops undo` takes it back.")
     after = {one.name: one for one in configs.describe(run.session, entity)}
     run.show(SETTINGS, [after[key] for key in (*put, *drop) if key in after], kafka.settings_altered)
 

@@ -11,7 +11,7 @@ from kops.columns.group_views import HISTORY
 from kops.commands import group_legacy
 from kops.commands.options import command
 from kops.commands.run import Run
-from kops.operations import journal, reset
+from kops.operations import journal, reset, settings
 from kops.words import counted
 
 history_app = typer.Typer(rich_markup_mode=None)
@@ -31,13 +31,16 @@ def history(
 def undo(
     run: Run,
     identity: Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False)] = None,
-    force: Annotated[bool, typer.Option("--force", help="Although somebody committed since.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Although somebody changed it since.")] = False,
 ) -> None:
     """Put back what was there before a change: the latest one on this cluster, or the one named."""
     cluster = "" if identity else snapshot(run.session, []).cluster_id or ""
     entry = journal.find(identity, lambda one: one.cluster == cluster)
     if entry.way == "zookeeper":
         run.show(HISTORY, [group_legacy.undo(run, entry, force=force)])
+        return
+    if entry.settings:
+        run.show(HISTORY, [_settings(run, entry, force=force)])
         return
     changes = reset.undo_plan(run.session, entry, force=force)
     busy = reset.busy(run.session, entry.groups)
@@ -59,6 +62,21 @@ def _put_back(run: Run, entry: Entry, changes: list[OffsetChange]) -> Entry:
     if failed:
         return entry
     run.out.say(f"{counted(len(changes), 'offset', 'is', 'are')} back as before; read back: as planned.")
+    return journal.ended(entry, UNDONE)
+
+
+def _settings(run: Run, entry: Entry, *, force: bool) -> Entry:
+    reset.check_cluster(run.session, entry, force=force)
+    changes = settings.undo_plan(run.session, entry, force=force)
+    plan = [f"undo of {entry.id}: {entry.what}"]
+    plan += [f"  {settings.line(change)}" for change in changes]
+    if not run.confirm(f"undo {entry.what}", plan, ask=bool(changes)):
+        return entry
+    failed = settings.put_back(run.session, changes)
+    run.errors += failed
+    if failed:
+        return entry
+    run.out.say(f"{counted(len(changes), 'setting', 'is', 'are')} back as before; read back: as planned.")
     return journal.ended(entry, UNDONE)
 
 

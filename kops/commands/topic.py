@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from kops.cluster import legacy, replicas, topics
-from kops.cluster.metadata import Topic, snapshot
+from kops.cluster.configs import TOPIC, Entity
+from kops.cluster.metadata import Topic, snapshot, topics_of
 from kops.columns.views import DELETED, TOPIC_DETAILS, TOPIC_PARTITIONS, TOPICS
 from kops.commands import topic_life
 from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, NotFound
+from kops.operations import settings
 from kops.render import kafka
 from kops.words import counted
 
@@ -152,6 +154,8 @@ def alter(
     if partitions is None and not put and not drop:
         raise BadUsage("nothing is to be altered", "Say --partitions N, --config KEY=VALUE or --delete-config KEY.")
     found = _selected(run, _needed(name, topic), None)
+    if (put or drop) and not run.through_zookeeper:
+        settings.check_names(run.session, Entity(TOPIC, found[0].name), put, drop)
     if not run.confirm("alter topics", _alteration(found, partitions, put, drop), ask=False):
         run.show(TOPIC_DETAILS, found, kafka.topics_described)
         return
@@ -207,7 +211,11 @@ def _altered(run: Run, one: Topic, partitions: int | None, put: dict[str, str], 
         return legacy.alter_configs(client, one.name, put, drop) if put or drop else changed
     if partitions is not None:
         changed = topics.add_partitions(run.session, one.name, partitions)
-    return topics.alter_configs(run.session, one.name, put, drop) if put or drop else changed
+    if not put and not drop:
+        return changed
+    if settings.change(run.session, Entity(TOPIC, one.name), put, drop) is not None:
+        run.out.say("`kops undo` takes the settings back.")
+    return topics.with_configs(run.session, topics_of(run.session, [one.name])[1])[0]
 
 
 def _alteration(found: list[Topic], partitions: int | None, put: dict[str, str], drop: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kops.cluster.changes import BEGUN, Entry, OffsetChange
+from kops.cluster.changes import BEGUN, Entry, OffsetChange, SettingChange
 from kops.cluster.groups import Committed
 from kops.cluster.offsets import Position
 from kops.errors import NotFound
@@ -22,11 +22,18 @@ def folder() -> Path:
     return state_dir() / "journal"
 
 
-def begin(what: str, cluster: str, servers: str, changes: Iterable[OffsetChange], way: str = "brokers") -> Entry:
+def begin(
+    what: str,
+    cluster: str,
+    servers: str,
+    changes: Iterable[OffsetChange] = (),
+    way: str = "brokers",
+    settings: Iterable[SettingChange] = (),
+) -> Entry:
     """Write an entry to disk, before the change is made."""
     now = time.time_ns() // 1_000_000
     stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now / 1000))
-    entry = Entry(f"{stamp}-{now % 1000:03d}", now, what, cluster, servers, way, BEGUN, tuple(changes))
+    entry = Entry(f"{stamp}-{now % 1000:03d}", now, what, cluster, servers, way, BEGUN, tuple(changes), tuple(settings))
     write(entry)
     return entry
 
@@ -90,7 +97,8 @@ def _read(path: Path) -> Entry | None:
             )
             for one in content.pop("changes")
         )
-        return Entry(**content, changes=changes)
+        settings = tuple(SettingChange(**one) for one in content.pop("settings", ()))
+        return Entry(**content, changes=changes, settings=settings)
     except (OSError, ValueError, TypeError, KeyError):
         return None
 

@@ -238,8 +238,8 @@ def verify(session: Session, changes: Sequence[OffsetChange], told: set[str]) ->
     return errors
 
 
-def undo_plan(session: Session, entry: Entry, *, force: bool) -> list[OffsetChange]:
-    """The changes that take ``entry`` back. Raises Refused when the cluster is another, or somebody committed since."""
+def check_cluster(session: Session, entry: Entry, *, force: bool) -> None:
+    """Raises Refused when ``entry`` was made on another cluster, or is undone already."""
     cluster = snapshot(session, []).cluster_id or ""
     if entry.cluster and entry.cluster != cluster:
         raise Refused(
@@ -247,6 +247,11 @@ def undo_plan(session: Session, entry: Entry, *, force: bool) -> list[OffsetChan
         )
     if entry.state == kinds.UNDONE and not force:
         raise Refused(f"change {entry.id} is undone already", "`kops history` shows what can be undone.")
+
+
+def undo_plan(session: Session, entry: Entry, *, force: bool) -> list[OffsetChange]:
+    """The changes that take ``entry`` back. Raises Refused when the cluster is another, or somebody committed since."""
+    check_cluster(session, entry, force=force)
     names = set(entry.groups)
     present = groups.committed(session, [one for one in groups.listed(session) if one.id in names])
     back, moved = [], []
