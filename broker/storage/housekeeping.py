@@ -167,14 +167,15 @@ class Housekeeping:
             (checkpoints.LOG_START, self.checkpoint_log_starts),
             (checkpoints.REPLICATION, self.checkpoint_high_watermarks),
         ):
-            if any(self._names(f"{path}/{name}", topic, partition) for path, topic, partition in removed):
+            found = {path: self._content(f"{path}/{name}") for path, _, _ in removed}
+            if any(f"\n{topic} {partition} ".encode() in found[path] for path, topic, partition in removed):
                 await write()
 
-    def _names(self, file: str, topic: str, partition: int) -> bool:
+    def _content(self, file: str) -> bytes:
         try:
-            return f"\n{topic} {partition} ".encode() in self._host.files.read(file)
+            return self._host.files.read(file)
         except OSError:
-            return False  # none is there, or the directory has failed
+            return b""  # none is there, or the directory has failed
 
     async def _checkpoint(self, name: str, offset_of: Callable[[Log], int | None]) -> None:
         """Two tasks may want the same file, which goes by way of one temporary name: one after the other."""
