@@ -1,5 +1,6 @@
 """``kops up``, ``status``, ``down``: whole clusters on this machine."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -10,7 +11,7 @@ from kops.commands.broker import Engine, KafkaHome, checked_engine, row
 from kops.commands.options import command
 from kops.commands.run import Run
 from kops.errors import NotFound, Unhealthy
-from kops.local import clusters, state
+from kops.local import clusters, processes, state
 from kops.local.clusters import Cluster
 from kops.local.processes import RUNNING, STOPPED
 from kops.local.state import BUNDLED, Server
@@ -47,7 +48,7 @@ def up(
 
 @command(status_app, "status", kind="ServerList")
 def status(run: Run, name: Name = None) -> None:
-    """Show servers and clusters on this machine. Exit 10 when a cluster is not whole."""
+    """Show servers and clusters on this machine. Exit 10 when a cluster is not whole or a server ended by itself."""
     known = state.servers(name)
     if name and not known:
         raise NotFound(f"there is no cluster '{name}' here", "`kops up --name NAME` makes one.")
@@ -57,6 +58,12 @@ def status(run: Run, name: Name = None) -> None:
         complaint = _complaint(cluster, [one for one in rows if one[0].cluster == cluster])
         if complaint:
             run.errors.append(Unhealthy(f"cluster {cluster}: {complaint}", "`kops up` starts what is missing."))
+    for server, _, _ in rows:
+        if server.cluster is None and os.path.exists(server.file) and processes.ended_by_itself(server):
+            what = f"{server.name} ({server.file}) was killed, or ended by itself: nobody stopped it"
+            run.errors.append(
+                Unhealthy(what, f"Its log: {server.log}. `kops {server.kind} start {server.file} --daemon`.")
+            )
     run.show(SERVERS, rows)
 
 

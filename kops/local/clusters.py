@@ -98,7 +98,7 @@ def _start_all(missing: Sequence[Server], timeout: float, say: Narrate) -> None:
     for server in missing:
         say(f"starting {server.name} at {server.address}")
         pid, started = processes.spawn(server)
-        begun.append(replace(server, pid=pid, started=started))
+        begun.append(replace(server, pid=pid, started=started, dismissed=False))
         state.remember(begun[-1])
     for server in begun:
         servers.wait_ready(server, timeout)

@@ -88,6 +88,11 @@ def state(server: Server) -> str:
     return PAUSED if status == psutil.STATUS_STOPPED else RUNNING
 
 
+def ended_by_itself(server: Server) -> bool:
+    """Whether it is stopped though nobody stopped it; of one on a terminal nobody can say."""
+    return bool(server.pid and server.log) and not server.dismissed and state(server) == STOPPED
+
+
 def _reap(pid: int) -> None:
     """Let a child that ended go; whose child it is not cannot be said beforehand."""
     with suppress(ChildProcessError):

@@ -62,7 +62,7 @@ def start(server: Server, timeout: float) -> Server:
     """
     _refuse_if_running(server)
     pid, started = processes.spawn(server)
-    begun = replace(server, pid=pid, started=started)
+    begun = replace(server, pid=pid, started=started, dismissed=False)
     state.remember(begun)
     return wait_ready(begun, timeout)
 
@@ -137,6 +137,7 @@ def stop(server: Server, timeout: float) -> float:
     began = time.monotonic()
     paused = processes.state(server) == PAUSED
     processes.send(server, signal.SIGTERM)
+    state.remember(replace(server, dismissed=True))
     if paused:
         processes.send(server, signal.SIGCONT)
     if not processes.wait_gone(server, timeout):

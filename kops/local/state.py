@@ -34,6 +34,8 @@ class Server:
     overrides: tuple[str, ...] = field(default_factory=tuple)
     folder: str = field(default_factory=os.getcwd)
     """Where it was started: relative paths in its file begin there, also when it is started again from elsewhere."""
+    dismissed: bool = False
+    """Its process was told to stop: nobody misses it."""
 
     @property
     def name(self) -> str:

@@ -104,7 +104,10 @@ def test_servers_are_started_one_by_one_by_their_files(kops: Kops, home: Path) -
     listed = kops("zookeeper", "shell", f"127.0.0.1:{keeper}", "ls", "/brokers/ids")
     assert listed.out == "[0]\n"
     assert kops("broker", "stop", "--all").out == f"stopped broker 0 (pid {broker['pid']})\n"
-    assert kops("zookeeper", "stop", "config/zookeeper.properties").code == 0
+    assert kops("status").code == 0
+    assert kops("zookeeper", "kill", "config/zookeeper.properties").code == 0
+    said = kops("status")
+    assert (said.code, "nobody stopped it" in said.err) == (10, True)
 
 
 def test_one_file_may_start_several_brokers(kops: Kops, home: Path) -> None:
