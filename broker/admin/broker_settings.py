@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from broker.config import BROKER_KEY, BadValue, KafkaConfig, Update, advertised_error
 from broker.wire.errors import ErrorCode, KafkaError
@@ -28,30 +29,49 @@ def check_broker_settings(config: KafkaConfig, settings: Mapping[str, str], *, p
         raise _refused(
             f"Cannot update these passwords dynamically, write them into the broker's own file: {_set(secrets)}"
         )
+    values = {}
     for name, key in known.items():
         try:
-            value = key.parse(settings[name])
+            values[name] = key.parse(settings[name])
         except BadValue as error:
             raise _refused(str(error)) from error
-        if name in THREADS and isinstance(value, int):
-            _check_threads(name, value, getattr(config, key.attribute))
-        if name == "advertised.listeners" and (complaint := advertised_error(config, value)):
-            raise _refused(complaint)
     only_per_broker = [name for name, key in known.items() if key.update is Update.PER_BROKER]
     if only_per_broker and not per_broker:
         listed = _set(only_per_broker)
         raise _refused(f"Cannot update these configs at default cluster level, broker id must be specified: {listed}")
+    _check_values(config, values)
+
+
+def _check_values(config: KafkaConfig, values: Mapping[str, Any]) -> None:
+    advertised = values.get("advertised.listeners")
+    if advertised is not None and (complaint := advertised_error(config, advertised)):
+        raise _refused(complaint)
+
+    def wanted(name: str) -> Any:
+        return values.get(name, getattr(config, BROKER_KEY[name].attribute))
+
+    memory, threads = wanted("log.cleaner.dedupe.buffer.size"), wanted("log.cleaner.threads")
+    if threads and memory // threads <= 1 << 20:
+        least = "log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread."
+        raise _refused(f"requirement failed: {least}")
+    for name in THREADS:
+        if name in values:
+            _check_threads(name, values[name], getattr(config, BROKER_KEY[name].attribute))
 
 
 def _check_threads(name: str, value: int, now: int) -> None:
-    """A pool grows or shrinks by no more than half at a time."""
-    prefix = f"Dynamic thread count update validation failed for {name}={value}"
+    """A pool grows or shrinks by no more than half at a time. The words are those that Kafka's tools show."""
+    why = None
     if value <= 0:
-        raise _refused(f"{prefix}, value should be at least 1")
-    if value < now / 2:
-        raise _refused(f"{prefix}, value should be at least half the current value {now}")
-    if value > now * 2:
-        raise _refused(f"{prefix}, value should not be greater than double the current value {now}")
+        why = "value should be at least 1"
+    elif value < now / 2:
+        why = f"value should be at least half the current value {now}"
+    elif value > now * 2:
+        why = f"value should not be greater than double the current value {now}"
+    if why is not None:
+        said = f"Dynamic thread count update validation failed for {name}={value}, {why}"
+        exception = f"org.apache.kafka.common.config.ConfigException: {said}"
+        raise _refused(f"Invalid value {exception} for configuration Invalid dynamic configuration")
 
 
 def _refused(message: str) -> KafkaError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from broker.admin import loggers
 from broker.admin.broker_settings import check_broker_settings
 from broker.admin.entity_configs import Settings, change_entity, read_entity
+from broker.admin.topic_names import check_name
 from broker.cluster.dynamic_config import DynamicConfig, with_valid
 from broker.cluster.metadata_cache import MetadataCache
 from broker.config import (
@@ -40,6 +42,7 @@ class ResourceType(IntEnum):
     TOPIC = 2
     BROKER = 4
     BROKER_LOGGER = 8
+    CLIENT_METRICS = 16
 
 
 class Source(IntEnum):
@@ -109,13 +112,19 @@ class ConfigAdmin:
             case ResourceType.BROKER:
                 described = self._describe_broker(name)
             case ResourceType.BROKER_LOGGER:
-                self._check_logger_of(name)
+                if not name:
+                    raise KafkaError(ErrorCode.INVALID_REQUEST, "Broker id must not be empty")
+                if _number(name, "Broker") != self._config.broker_id:
+                    message = f"Unexpected broker id, expected {self._config.broker_id} but received {name}"
+                    raise KafkaError(ErrorCode.INVALID_REQUEST, message)
                 described = [_described_logger(logger, level) for logger, level in loggers.levels().items()]
             case _:
-                raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unsupported resource type: {resource_type}")
+                message = "Config type client-metrics is only supported on KRaft clusters"
+                raise KafkaError(ErrorCode.INVALID_REQUEST, message)
         return [each for each in described if not only or each.key.name in only]
 
     async def _describe_topic(self, topic: str) -> list[Described]:
+        check_name(topic)
         if not self._metadata.has_topic(topic):
             raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "")
         settings: Mapping[str, str] = self._dynamic.topic_settings(topic)
@@ -131,11 +140,12 @@ class ConfigAdmin:
         config = with_valid(topic, self._config.topic_defaults(), settings)
         described = []
         for key in TOPIC_KEYS:
-            own = [Synonym(key.name, settings[key.name], Source.TOPIC)] if key.name in settings else []
+            value = config.value_text(key.name)
+            own = [Synonym(key.name, value, Source.TOPIC)] if key.name in settings else []
             names = [synonym.name for synonym in key.synonyms]
             synonyms = (*own, *_from_strongest(names, self._synonyms(names)))
             source = synonyms[0].source if synonyms else Source.DEFAULT
-            described.append(Described(key, config.value_text(key.name), source, False, synonyms))
+            described.append(Described(key, value, source, False, synonyms))
         return described
 
     def _describe_broker(self, name: str) -> list[Described]:
@@ -143,19 +153,12 @@ class ConfigAdmin:
             return [
                 self._default_broker_setting(key) for key in BROKER_KEYS if key.name in self._dynamic.default_settings
             ]
-        if _broker_id(name) != self._config.broker_id:
+        if _number(name, "Broker") != self._config.broker_id:
             raise KafkaError(
                 ErrorCode.INVALID_REQUEST,
                 f"Unexpected broker id, expected {self._config.broker_id} or empty string, but received {name}",
             )
         return [self._broker_setting(key) for key in BROKER_KEYS]
-
-    def _check_logger_of(self, name: str) -> None:
-        if not name:
-            raise KafkaError(ErrorCode.INVALID_REQUEST, "Broker id must not be empty")
-        if _broker_id(name) != self._config.broker_id:
-            message = f"Unexpected broker id, expected {self._config.broker_id} but received {name}"
-            raise KafkaError(ErrorCode.INVALID_REQUEST, message)
 
     def _broker_setting(self, key: Key) -> Described:
         synonyms = self._synonyms([key.name])
@@ -197,7 +200,9 @@ class ConfigAdmin:
         """IncrementalAlterConfigs (KIP-339): the settings named, and no others. Raises KafkaError 3, 7, 40, 42."""
         _check_names(changes)
         if resource_type == ResourceType.BROKER_LOGGER:
-            self._check_logger_of(name)
+            if _number(name, "Node") != self._config.broker_id:
+                message = f"Unexpected node id. Expected {self._config.broker_id}, but received {name}"
+                raise KafkaError(ErrorCode.INVALID_REQUEST, message)
             loggers.alter(changes, validate_only=validate_only)
             return
         keys = TOPIC_KEY if resource_type == ResourceType.TOPIC else BROKER_KEY
@@ -231,17 +236,17 @@ class ConfigAdmin:
                     raise KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
                 return f"topics/{name}"
             case ResourceType.BROKER:
-                if name and _broker_id(name) != self._config.broker_id:
+                if name and _number(name, "Node") != self._config.broker_id:
                     raise KafkaError(
                         ErrorCode.INVALID_REQUEST,
                         f"Unexpected broker id, expected {self._config.broker_id}, but received {name}",
                     )
                 return f"brokers/{name or DEFAULT_ENTITY}"
+            case ResourceType.CLIENT_METRICS:
+                message = "AlterConfigs is only supported for topics and brokers, but resource type is CLIENT_METRICS"
+                raise KafkaError(ErrorCode.INVALID_REQUEST, message)
             case _:
-                raise KafkaError(
-                    ErrorCode.INVALID_REQUEST,
-                    f"AlterConfigs is only supported for topics and brokers, but resource type is {resource_type}",
-                )
+                raise KafkaError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {resource_type}")
 
     def _check(self, resource_type: int, name: str, settings: Settings) -> None:
         if resource_type == ResourceType.BROKER:
@@ -291,29 +296,27 @@ def _listed(name: str, value: str, op: Op, before: str | None, keys: Mapping[str
     if key.kind is not Kind.LIST:
         message = f"Config value {op.name.lower()} is not allowed for config key: {name}"
         raise KafkaError(ErrorCode.INVALID_CONFIG, message)
-    old = _split(before if before is not None else key.format(key.default) or "")
-    new = _split(value)
+    text = before if before is not None else key.format(key.default) or ""
+    listed, named = text.split(",") if text else [], value.split(",")
     if op is Op.APPEND:
-        return ",".join([*old, *(each for each in new if each not in old)])
-    return ",".join(each for each in old if each not in new)
-
-
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+        return ",".join([*listed, *(each for each in named if each not in listed)])
+    for each in named:
+        if each in listed:
+            listed.remove(each)
+    return ",".join(listed)
 
 
 def _check_names(changes: Sequence[Alteration]) -> None:
     names = [each.name for each in changes]
-    twice = [name for index, name in enumerate(names) if name in names[:index]]
-    if twice:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Error due to duplicate config keys : {','.join(twice)}")
+    if len(set(names)) != len(names):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, "Error due to duplicate config keys")
     nulls = [each.name for each in changes if each.value is None and each.op != Op.DELETE]
     if nulls:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Null value not supported for : {','.join(nulls)}")
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Null value not supported for : {', '.join(nulls)}")
 
 
-def _broker_id(name: str) -> int:
-    try:
-        return int(name)
-    except ValueError:
-        raise KafkaError(ErrorCode.INVALID_REQUEST, f"Broker id must be an integer, but it is: {name}") from None
+def _number(name: str, of: str) -> int:
+    """As Integer.parseInt reads the id ``of`` a Broker or Node."""
+    if re.fullmatch(r"[+-]?[0-9]+", name) is None or not -(2**31) <= int(name) < 2**31:
+        raise KafkaError(ErrorCode.INVALID_REQUEST, f"{of} id must be an integer, but it is: {name}")
+    return int(name)

@@ -47,7 +47,7 @@ def _check(name: str, level: str | None, operation: int) -> None:
     if operation == SET and level not in LEVELS:
         message = (
             f"Cannot set the log level of {name} to {level} as it is not a supported log level. "
-            f"Valid log levels are {', '.join(LEVELS)}"
+            f"Valid log levels are {', '.join(sorted(LEVELS))}"
         )
         raise KafkaError(ErrorCode.INVALID_CONFIG, message)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from broker.admin.configs import Alteration, ConfigAdmin, Described, Source
+from broker.admin.configs import Alteration, ConfigAdmin, Described, ResourceType, Source
 from broker.api.context import Context
 from broker.api.table import api
 from broker.wire.errors import ErrorCode, KafkaError
@@ -20,11 +20,20 @@ from broker.wire.messages.describe_configs import (
     DescribeConfigsSynonym,
 )
 
+DESCRIBED: Final = frozenset(ResourceType)
+MALFORMED: Final = (
+    "This most likely occurs because of a request being malformed by the client library or the message was sent to "
+    "an incompatible broker. See the broker logs for more details."
+)
+"""Kafka's words for INVALID_REQUEST where it says no more."""
+
 
 @api(ApiKey.DESCRIBE_CONFIGS, 0, 4)
 async def describe_configs(ctx: Context, request: DescribeConfigsRequest) -> DescribeConfigsResponse:
     """Settings with their sources; synonyms and documentation where they are asked for (KIP-226, KIP-569)."""
     admin: ConfigAdmin = ctx.services.config_admin
+    if any(resource.resource_type not in DESCRIBED for resource in request.resources):
+        raise KafkaError(ErrorCode.INVALID_REQUEST, MALFORMED)
     results = []
     for resource in request.resources:
         result = DescribeConfigsResult(resource_type=resource.resource_type, resource_name=resource.resource_name)
@@ -67,14 +76,12 @@ R = TypeVar("R", bound=_Resource)
 
 
 async def _each(resources: Sequence[R], perform: Callable[[R], Awaitable[None]]) -> list[tuple[R, KafkaError | None]]:
-    """Alter one resource after the other; one that is named twice is refused, whole."""
+    """Alter one resource after the other; one that is named twice is refused, both times."""
     keys = [(resource.resource_type, resource.resource_name) for resource in resources]
     outcomes: list[tuple[R, KafkaError | None]] = []
-    for index, (key, resource) in enumerate(zip(keys, resources, strict=True)):
+    for key, resource in zip(keys, resources, strict=True):
         error: KafkaError | None = None
         if keys.count(key) > 1:
-            if key in keys[:index]:
-                continue
             error = KafkaError(ErrorCode.INVALID_REQUEST, "Each resource must appear at most once.")
         else:
             try:

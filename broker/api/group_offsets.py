@@ -42,6 +42,8 @@ from broker.wire.messages.offset_fetch import (
 )
 
 GROUP_KEY = 0
+_SAID = {ErrorCode.NONE: "NONE", ErrorCode.COORDINATOR_NOT_AVAILABLE: "The coordinator is not available."}
+"""Kafka's words up to version 3; later ones say nothing."""
 Asked = list[tuple[str, list[int]]] | None
 Found = dict[str, dict[int, OffsetCommitValue | None]]
 
@@ -56,7 +58,7 @@ def find_coordinator(ctx: Context, request: FindCoordinatorRequest) -> FindCoord
     one = found[0]
     return FindCoordinatorResponse(
         error_code=one.error_code,
-        error_message=one.error_message,
+        error_message=one.error_message or _SAID[ErrorCode(one.error_code)],
         node_id=one.node_id,
         host=one.host,
         port=one.port,
@@ -66,21 +68,19 @@ def find_coordinator(ctx: Context, request: FindCoordinatorRequest) -> FindCoord
 def _coordinator(ctx: Context, key: str, key_type: int) -> Coordinator:
     if key_type != GROUP_KEY:
         return _nobody(key, ErrorCode.INVALID_REQUEST, f"coordinators of type {key_type} are not served")
-    if not key:
-        return _nobody(key, ErrorCode.INVALID_GROUP_ID, None)
     metadata: MetadataCache = ctx.services.metadata
     if not metadata.has_topic(OFFSETS_TOPIC):
         creation: AutoTopicCreation = ctx.services.auto_creation
         creation.begin(OFFSETS_TOPIC)
-        return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, None)
+        return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
     state = metadata.partition(OFFSETS_TOPIC, coordinator_of(ctx).partition_of(key))
     endpoint = None if state is None else metadata.endpoint(state.leader, ctx.listener)
     if state is None or endpoint is None:
-        return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE, None)
+        return _nobody(key, ErrorCode.COORDINATOR_NOT_AVAILABLE)
     return Coordinator(key=key, node_id=state.leader, host=endpoint.host, port=endpoint.port)
 
 
-def _nobody(key: str, error: ErrorCode, message: str | None) -> Coordinator:
+def _nobody(key: str, error: ErrorCode, message: str = "") -> Coordinator:
     return Coordinator(key=key, node_id=-1, host="", port=-1, error_code=error, error_message=message)
 
 

@@ -19,6 +19,8 @@ async def init_producer_id(ctx: Context, request: InitProducerIdRequest) -> Init
     """A new producer id, epoch 0. A transactional id has no coordinator here: COORDINATOR_NOT_AVAILABLE."""
     if request.transactional_id == "":
         return _refused(ErrorCode.INVALID_REQUEST)
+    if (request.producer_id < 0) != (request.producer_epoch < 0):
+        return _refused(ErrorCode.INVALID_REQUEST)
     if request.transactional_id is not None:
         return _refused(ErrorCode.COORDINATOR_NOT_AVAILABLE)
     producer_ids: ProducerIds = ctx.services.producer_ids

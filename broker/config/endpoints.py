@@ -56,11 +56,15 @@ def parse_listeners(text: str, protocols: Mapping[str, str]) -> tuple[EndPoint, 
     for entry in filter(None, (part.strip() for part in text.split(","))):
         match = _ENDPOINT.match(entry)
         if match is None or not 0 <= int(match["port"]) <= 65535:
-            raise BadEndPoints(entry, "not a listener", "NAME://host:port, for instance PLAINTEXT://localhost:9092")
+            raise BadEndPoints(
+                entry,
+                f"Unable to parse {entry} to a broker endpoint",
+                "NAME://host:port, for instance PLAINTEXT://localhost:9092",
+            )
         name = match["name"].upper()
         if name not in protocols:
             raise BadEndPoints(
-                entry, f"no security protocol is known for {name}", "a name of listener.security.protocol.map"
+                entry, f"No security protocol defined for listener {name}", "a name of listener.security.protocol.map"
             )
         found.append(EndPoint(name, match["six"] or match["host"] or "", int(match["port"]), protocols[name]))
     _check_distinct(text, found)

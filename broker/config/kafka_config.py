@@ -347,7 +347,7 @@ def _from_entries(entries: list[Entry], source: str) -> KafkaConfig:
             problems.append(Problem(entry.line, entry.name, entry.text, error.allowed))
     if values["zookeeper_connect"] is None and not any(problem.name == "zookeeper.connect" for problem in problems):
         problems.append(Problem(None, "zookeeper.connect", "", "host:port of ZooKeeper; it has no default"))
-    values["log_dirs"] = tuple(os.path.abspath(each) for each in values["log_dirs"] or (values["log_dir"],))
+    values["log_dirs"] = tuple(os.path.abspath(each) for each in values["log_dirs"] or (values["log_dir"],) if each)
     originals = {entry.name: entry.text for entry in entries if entry.name in BROKER_KEY}
     config = KafkaConfig(**values, originals=originals, unknown=tuple(unknown))
     lines = {entry.name: entry.line for entry in entries}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import Any
 
@@ -38,12 +40,14 @@ class Update(Enum):
 class Check:
     """Which values are allowed; ``allowed`` completes the sentence "allowed: ...".
 
-    ``complaint``: what Kafka says of a value that is not (the validators of ConfigDef).
+    ``complaint``: what Kafka says of a value that is not (the validators of ConfigDef). ``of_list``: of a list it is
+    the whole that is not allowed, and not one entry.
     """
 
     allowed: str
     accepts: Callable[[Any], bool]
     complaint: Callable[[Any], str] | None = None
+    of_list: bool = False
 
 
 def anything() -> Check:
@@ -82,6 +86,27 @@ def each_of(*names: str) -> Check:
         f"a list of {listed}",
         lambda value: all(entry in names for entry in value),
         lambda value: f"String must be one of: {listed}",
+    )
+
+
+def throttled_replicas(name: str) -> Check:
+    """ThrottledReplicaListValidator, for the setting ``name``."""
+    form = "the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId]"
+    return Check(
+        "* or partition:broker, ...",
+        lambda value: value == ("*",) or all(re.fullmatch("([0-9]+:[0-9]+)?", entry) for entry in value),
+        lambda value: f"{name} must be {form},[partitionId]:[brokerId],...",
+        of_list=True,
+    )
+
+
+def kafka_version() -> Check:
+    """MetadataVersionValidator, as far as ZooKeeper mode goes."""
+    form = r"(0\.(8\.[0-2]|9\.0|10\.[0-2]|11\.0)|1\.[01]|2\.[0-8]|3\.[0-9])(-IV[0-9]+|\..*)?"
+    return Check(
+        "a version of Kafka up to 3.9",
+        lambda value: re.fullmatch(form, value) is not None,
+        lambda value: f"Version {value} is not a valid version",
     )
 
 
@@ -138,6 +163,8 @@ class Key:
     def _culprit(self, text: str, value: Any) -> str:
         """As Kafka shows a value that is not allowed: typed, and of a list the first entry that is not."""
         if isinstance(value, tuple):
+            if self.check.of_list:
+                return f"[{', '.join(value)}]"
             return next((entry for entry in value if not self.check.accepts((entry,))), text)
         return str(value) if self.kind is Kind.DOUBLE else text
 
@@ -149,7 +176,7 @@ class Key:
             return "true" if value else "false"
         if isinstance(value, tuple):
             return ",".join(value)
-        return str(value)
+        return _java_double(value) if isinstance(value, float) else str(value)
 
 
 class BadValue(ValueError):
@@ -198,7 +225,16 @@ def _text(key: Key, text: str) -> str:
 
 
 def _list(key: Key, text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def _java_double(value: float) -> str:
+    """As Double.toString writes it."""
+    if value == 0 or 1e-3 <= abs(value) < 1e7:
+        return str(value)
+    sign, digits, exponent = Decimal(str(value)).normalize().as_tuple()
+    first, *rest = digits
+    return f"{'-' * sign}{first}.{''.join(map(str, rest)) or 0}E{len(rest) + int(exponent)}"
 
 
 PARSERS: dict[Kind, Callable[[Key, str], Any]] = {

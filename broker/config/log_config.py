@@ -83,6 +83,7 @@ class LogConfig:
         values = {topic_key(name).attribute: parse_topic_value(name, text) for name, text in overrides.items()}
         changed = replace(self, **values, overrides={**self.overrides, **overrides})
         changed.check()
+        _check_tiered(values)
         return changed
 
     def check(self) -> None:
@@ -117,6 +118,16 @@ class LogConfig:
         """The effective value of topic setting ``name``, as DescribeConfigs shows it."""
         key = topic_key(name)
         return key.format(getattr(self, key.attribute))
+
+
+def _check_tiered(values: Mapping[str, Any]) -> None:
+    """What a broker without tiered storage says of a topic that wants it."""
+    if values.get("remote_log_delete_on_disable") or values.get("remote_log_copy_disable"):
+        names = "`remote.log.delete.on.disable` or `remote.log.copy.disable`"
+        raise InvalidTopicConfig(f"It is invalid to set {names} under Zookeeper's mode.")
+    if values.get("remote_storage_enable"):
+        what = "Tiered Storage functionality is disabled in the broker."
+        raise InvalidTopicConfig(f"{what} Topic cannot be configured with remote log storage.", of_value=True)
 
 
 def topic_key(name: str) -> Key:

@@ -13,6 +13,7 @@ from broker.config.keys import (
     between,
     between_or,
     each_of,
+    kafka_version,
     not_empty,
     one_of,
 )
@@ -54,7 +55,7 @@ LOG = (
     Key(
         "log.message.downconversion.enable", BOOLEAN, True, anything(), "Default of the topic's.", CLUSTER, effect=False
     ),
-    Key("log.message.format.version", STRING, "3.0-IV1", anything(), "Deprecated by Kafka 3.0.", effect=False),
+    Key("log.message.format.version", STRING, "3.0-IV1", kafka_version(), "Deprecated by Kafka 3.0.", effect=False),
     Key("log.message.timestamp.after.max.ms", LONG, MAX_LONG, at_least(0), "Default of the topic's.", CLUSTER),
     Key("log.message.timestamp.before.max.ms", LONG, MAX_LONG, at_least(0), "Default of the topic's.", CLUSTER),
     Key("log.message.timestamp.difference.max.ms", LONG, MAX_LONG, at_least(0), "Default of the topic's.", CLUSTER),
@@ -67,7 +68,7 @@ LOG = (
         CLUSTER,
     ),
     Key("log.preallocate", BOOLEAN, False, anything(), "Default of preallocate.", CLUSTER, effect=False),
-    Key("log.retention.bytes", LONG, -1, at_least(-1), "Default of retention.bytes.", CLUSTER),
+    Key("log.retention.bytes", LONG, -1, anything(), "Default of retention.bytes.", CLUSTER),
     Key("log.retention.ms", LONG, None, at_least(-1), "Default of retention.ms.", CLUSTER),
     Key("log.retention.minutes", INT, None, at_least(-1), "The same in minutes, if log.retention.ms is not set."),
     Key("log.retention.hours", INT, 168, at_least(-1), "The same in hours, if neither is set."),

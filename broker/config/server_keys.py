@@ -84,7 +84,7 @@ SOCKETS = (
     Key(
         "listener.security.protocol.map",
         STRING,
-        "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL",
+        "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         not_empty(),
         "NAME:PROTOCOL, ... for listeners that are not named after their protocol.",
     ),

@@ -13,11 +13,12 @@ from broker.config.keys import (
     between,
     between_or,
     each_of,
+    kafka_version,
     one_of,
+    throttled_replicas,
 )
 
 COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
-NEVER = Check("false", lambda value: value is False)
 
 
 def _key(
@@ -97,7 +98,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "follower.replication.throttled.replicas",
         Kind.LIST,
         (),
-        anything(),
+        throttled_replicas("follower.replication.throttled.replicas"),
         "Replicas (partition:broker, or *) whose fetching is throttled.",
     ),
     _key(
@@ -107,7 +108,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "leader.replication.throttled.replicas",
         Kind.LIST,
         (),
-        anything(),
+        throttled_replicas("leader.replication.throttled.replicas"),
         "Replicas (partition:broker, or *) whose serving is throttled.",
     ),
     _key(
@@ -150,7 +151,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "message.format.version",
         Kind.STRING,
         "3.0-IV1",
-        anything(),
+        kafka_version(),
         "Deprecated by Kafka 3.0; record format v2 is always written.",
         "log.message.format.version",
         effect=False,
@@ -226,7 +227,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "remote.storage.enable",
         Kind.BOOLEAN,
         False,
-        NEVER,
+        anything(),
         "Tiered storage, which this broker does not have.",
         effect=False,
     ),
@@ -234,7 +235,7 @@ TOPIC_KEYS: tuple[Key, ...] = (
         "retention.bytes",
         Kind.LONG,
         -1,
-        at_least(-1),
+        anything(),
         "Bytes of a partition beyond which old segments are deleted; -1: no bound.",
         "log.retention.bytes",
     ),

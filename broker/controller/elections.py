@@ -108,4 +108,4 @@ def _refusal(turn: Turn, partition: TopicPartition, election_type: int) -> tuple
         is_needed = leader != context.assignment(partition).replicas[0]
     else:
         is_needed = leader == NO_LEADER or not context.is_live(leader)
-    return None if is_needed else (ErrorCode.ELECTION_NOT_NEEDED, None)
+    return None if is_needed else (ErrorCode.ELECTION_NOT_NEEDED, "Leader election not needed for topic partition.")

@@ -103,26 +103,33 @@ def _is_under_way(turn: Turn, partition: TopicPartition, target: tuple[int, ...]
 
 def _refusal(turn: Turn, partition: TopicPartition, target: Sequence[int] | None) -> Refusal | None:
     context = turn.context
-    if not context.is_known(partition) or context.is_to_be_deleted(partition.topic):
-        return _UNKNOWN
-    assignment = context.assignment(partition)
-    if target is None:
-        return None if is_moving(assignment) else _NONE_IN_PROGRESS
-    problem = None
-    shown = ",".join(map(str, target))
+    is_known = context.is_known(partition)
+    assignment = context.assignment(partition) if is_known else ReplicaAssignment(())
+    if target is None and not is_moving(assignment):
+        return _NONE_IN_PROGRESS
+    problem = None if target is None else _problem(turn, assignment, target)
+    if problem is not None:
+        return ErrorCode.INVALID_REPLICA_ASSIGNMENT, problem
+    return None if is_known and not context.is_to_be_deleted(partition.topic) else _UNKNOWN
+
+
+def _problem(turn: Turn, assignment: ReplicaAssignment, target: Sequence[int]) -> str | None:
+    context, added = turn.context, toward(assignment, target).adding
     if not target:
-        problem = "Empty replica list specified in partition reassignment."
-    elif len(set(target)) != len(target):
-        problem = f"Duplicate replica ids in partition reassignment replica list: {shown}"
-    elif min(target) < 0:
-        problem = f"Invalid broker id in replica list: {shown}"
-    elif not all(context.is_live(broker) for broker in toward(assignment, target).adding):
-        live = ",".join(str(broker) for broker in context.recipients() if context.is_live(broker))
-        problem = (
-            "Replica assignment has brokers that are not alive. "
-            f"Replica list: List({shown}), live broker list: Set({live})"
-        )
-    return None if problem is None else (ErrorCode.INVALID_REPLICA_ASSIGNMENT, problem)
+        return "Empty replica list specified in partition reassignment."
+    if len(set(target)) != len(target):
+        return f"Duplicate replica ids in partition reassignment replica list: ArrayBuffer({_join(target)})"
+    if min(target) < 0:
+        return f"Invalid broker id in replica list: ArrayBuffer({_join(target)})"
+    if all(context.is_live(broker) for broker in added):
+        return None
+    live = _join(broker for broker in context.recipients() if context.is_live(broker))
+    alive = f"Replica list: ArrayBuffer({_join(added)}), live broker list: Set({live})"
+    return f"Replica assignment has brokers that are not alive. {alive}"
+
+
+def _join(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 # --- what lets it go on --------------------------------------------------------------------------------------------

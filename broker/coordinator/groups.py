@@ -226,7 +226,7 @@ class GroupCoordinator:
     def delete_offsets(
         self, group_id: str, positions: list[Position], done: Callable[[int, dict[Position, int]], None]
     ) -> None:
-        """OffsetDelete (KIP-496): refused for topics that a member subscribes to."""
+        """OffsetDelete (KIP-496): refused for topics that a member subscribes to. A group goes with its last one."""
         error = self.gate(group_id)
         entry = self._find(group_id)
         if not error and (entry is None or entry.group.state is State.DEAD):
@@ -239,7 +239,11 @@ class GroupCoordinator:
         in_use = {p: ErrorCode.GROUP_SUBSCRIBED_TO_TOPIC for p in positions if entry.group.is_subscribed(p.topic)}
         errors: dict[Position, int] = {p: in_use.get(p, ErrorCode.NONE) for p in positions}
         gone = [p for p in positions if p not in in_use and p in entry.offsets.committed]
-        self._tombstones(entry, gone, lambda code: done(code, errors))
+        is_last = len(gone) == len(entry.offsets.committed) and not entry.offsets.pending
+        if positions and is_last and entry.group.state is State.EMPTY:
+            self._remove(entry, gone, lambda code: done(code, errors))
+        else:
+            self._tombstones(entry, gone, lambda code: done(code, errors))
 
     # -- groups as a whole ---------------------------------------------------------------------------------------
     def delete(self, group_id: str, done: Callable[[int], None]) -> None:

@@ -47,7 +47,7 @@ class Moves:
         """Move the replica to log directory ``path``; to where it is: give a move up that is under way.
 
         Raises KafkaError LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR (a directory is offline), INVALID_TOPIC_EXCEPTION, and
-        REPLICA_NOT_AVAILABLE where there is no such replica yet: it will be made there.
+        REPLICA_NOT_AVAILABLE or UNKNOWN_TOPIC_OR_PARTITION where there is no such replica yet: it will be made there.
         """
         dirs, replicas = self._dirs, self._replicas
         check_target(dirs, topic, index, path)
@@ -59,7 +59,8 @@ class Moves:
             dirs.futures.remove(topic, index)
         dirs.futures.prefer(topic, index, path)
         if hosted is None:
-            raise KafkaError(ErrorCode.REPLICA_NOT_AVAILABLE)
+            is_known = replicas.metadata.partition(topic, index) is not None
+            raise KafkaError(ErrorCode.REPLICA_NOT_AVAILABLE if is_known else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         try:
             future = future_of(dirs, topic, index, path, hosted.log.config)
         except LogDirFailed as error:

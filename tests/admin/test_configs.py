@@ -86,7 +86,12 @@ DESCRIBE_REFUSALS = [
     (TOPIC, "unknown", 3, ""),
     (BROKER, "2", 42, "Unexpected broker id, expected 1 or empty string, but received 2"),
     (BROKER, "one", 42, "Broker id must be an integer, but it is: one"),
-    (32, "x", 42, "Unsupported resource type: 32"),
+    (BROKER, " 1", 42, "Broker id must be an integer, but it is:  1"),
+    (BROKER, "99999999999", 42, "Broker id must be an integer, but it is: 99999999999"),
+    (TOPIC, "", 17, "Topic name is invalid: the empty string is not allowed"),
+    (LOGGER, "", 42, "Broker id must not be empty"),
+    (LOGGER, "2", 42, "Unexpected broker id, expected 1 but received 2"),
+    (16, "x", 42, "Config type client-metrics is only supported on KRaft clusters"),
 ]
 
 
@@ -169,12 +174,22 @@ PER_BROKER = (
 APPEND = "Config value append is not allowed for config key: retention.ms"
 SUBTRACT = "Config value subtract is not allowed for config key: retention.ms"
 SECRET = "Cannot update these passwords dynamically, write them into the broker's own file: Set(sasl.jaas.config)"
-THREADS = "Dynamic thread count update validation failed for num.io.threads="
+THREADS = (
+    "Invalid value org.apache.kafka.common.config.ConfigException: Dynamic thread count update validation failed for "
+    "num.io.threads={} for configuration Invalid dynamic configuration"
+)
+THROTTLED = (
+    "leader.replication.throttled.replicas must be the literal '*' or a list of replicas in the following format: "
+    "[partitionId]:[brokerId],[partitionId]:[brokerId],..."
+)
+OFFSET_MAP = "requirement failed: log.cleaner.dedupe.buffer.size must be at least 1MB per cleaner thread."
+TIERED = "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+TIERED_ONLY = "It is invalid to set `remote.log.delete.on.disable` or `remote.log.copy.disable` under Zookeeper's mode."
 ALTER_REFUSALS = [
     (TOPIC, "unknown", [], 3, "The topic 'unknown' does not exist."),
     (TOPIC, "", [], 42, "Default topic resources are not allowed."),
-    (TOPIC, "t", [("a", "1", 0), ("a", "2", 0)], 42, "Error due to duplicate config keys : a"),
-    (TOPIC, "t", [("a", None, 0), ("b", None, 2)], 42, "Null value not supported for : a,b"),
+    (TOPIC, "t", [("a", "1", 0), ("a", "2", 0)], 42, "Error due to duplicate config keys"),
+    (TOPIC, "t", [("a", None, 0), ("b", None, 2)], 42, "Null value not supported for : a, b"),
     (TOPIC, "t", [("retention.ms", "1", 2)], 40, APPEND),
     (TOPIC, "t", [("retention.ms", "1", 3)], 40, SUBTRACT),
     (TOPIC, "t", [("retention.ms", "1", 9)], 42, "Unknown operations type 9"),
@@ -187,6 +202,9 @@ ALTER_REFUSALS = [
             ("cleanup.policy", "compact,foo", "foo", "String must be one of: compact, delete"),
             ("min.cleanable.dirty.ratio", "2", "2.0", "Value must be no more than 1"),
             ("preallocate", "maybe", "maybe", "Expected value to be either true or false"),
+            ("cleanup.policy", "delete,", "", "String must be one of: compact, delete"),
+            ("message.format.version", "9.9", "9.9", "Version 9.9 is not a valid version"),
+            ("leader.replication.throttled.replicas", "0:1,x", "[0:1, x]", THROTTLED),
         )
     ),
     (BROKER, "2", [], 42, "Unexpected broker id, expected 1, but received 2"),
@@ -197,12 +215,15 @@ ALTER_REFUSALS = [
         "1",
         [("num.io.threads", "17", 0)],
         42,
-        THREADS + "17, value should not be greater than double the current value 8",
+        THREADS.format("17, value should not be greater than double the current value 8"),
     ),
     *(
         (BROKER, "1", [("advertised.listeners", text, 0)], 42, complaint)
         for text, complaint in (
-            ("nonsense", "Error creating broker listeners from 'nonsense': not a listener"),
+            (
+                "nonsense",
+                "Error creating broker listeners from 'nonsense': Unable to parse nonsense to a broker endpoint",
+            ),
             (
                 "PLAINTEXT://h:1,SSL://h:2",
                 "Advertised listeners 'PLAINTEXT://h:1,SSL://h:2' must be a subset of listeners 'PLAINTEXT://:9092'",
@@ -214,7 +235,19 @@ ALTER_REFUSALS = [
             (",", "Advertised listener must be specified for inter-broker listener PLAINTEXT"),
         )
     ),
-    (BROKER, "1", [("num.io.threads", "3", 0)], 42, THREADS + "3, value should be at least half the current value 8"),
+    (
+        BROKER,
+        "1",
+        [("num.io.threads", "3", 0)],
+        42,
+        THREADS.format("3, value should be at least half the current value 8"),
+    ),
+    (BROKER, "", [("log.cleaner.dedupe.buffer.size", "5", 0)], 42, OFFSET_MAP),
+    (BROKER, "one", [], 42, "Node id must be an integer, but it is: one"),
+    (16, "x", [], 42, "AlterConfigs is only supported for topics and brokers, but resource type is CLIENT_METRICS"),
+    (32, "x", [], 42, "Unknown resource type 32"),
+    (TOPIC, "t", [("remote.storage.enable", "true", 0)], 40, RESOURCE + TIERED),
+    (TOPIC, "t", [("remote.log.copy.disable", "true", 0)], 40, TIERED_ONLY),
 ]
 
 
@@ -254,8 +287,8 @@ async def test_levels_of_loggers_are_described_and_changed(world: World) -> None
 
 
 LOGGER_REFUSALS = [
-    ("", [], 42, "Broker id must not be empty"),
-    ("2", [], 42, "Unexpected broker id, expected 1 but received 2"),
+    ("", [], 42, "Node id must be an integer, but it is: "),
+    ("2", [], 42, "Unexpected node id. Expected 1, but received 2"),
     ("1", [("no.such", "INFO", 0)], 40, "Logger no.such does not exist!"),
     ("1", [("root", None, 1)], 42, "Removing the log level of the root logger is not allowed"),
     ("1", [("root", "INFO", 2)], 42, "APPEND operation is not allowed for the BROKER_LOGGER resource"),

@@ -307,6 +307,7 @@ async def test_incremental_changes_answer_per_resource(broker: Broker) -> None:
         ("a", 0),
         ("unknown", 3),
         ("twice", 42),
+        ("twice", 42),
     ]
     assert broker.zk.nodes["/config/topics/a"][0] == b'{"version":1,"config":{"retention.ms":"5"}}'
 

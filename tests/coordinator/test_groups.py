@@ -291,6 +291,8 @@ async def test_offsets_of_a_subscribed_topic_cannot_be_deleted(topic: OneLog) ->
     stage.coordinator.delete_offsets("pay", [POSITION], lambda error, each: told.append((error, each)))
     assert told[-1] == (0, {POSITION: ErrorCode.NONE})
     assert stage.offset() is None
+    stage.coordinator.delete_offsets("pay", [POSITION], lambda error, each: told.append((error, each)))
+    assert told[-1] == (ErrorCode.GROUP_ID_NOT_FOUND, {})  # it went with its last offset
     await stage.coordinator.stop()
 
 

@@ -92,6 +92,8 @@ def test_a_target_that_makes_no_sense_is_refused(target: str) -> None:
             reply orders-0 INVALID_REPLICA_ASSIGNMENT
         reassign ghost-0 to 1
             reply ghost-0 UNKNOWN_TOPIC_OR_PARTITION
+        cancel the reassignment of ghost-0
+            reply ghost-0 NO_REASSIGNMENT_IN_PROGRESS
             zk assignment:orders-0 1,2 adding - removing -
         """
     )
