@@ -60,16 +60,21 @@ def _check_values(config: KafkaConfig, values: Mapping[str, Any]) -> None:
 
 
 def _check_threads(name: str, value: int, now: int) -> None:
-    """A pool grows or shrinks by no more than half at a time. The words are those that Kafka's tools show."""
-    why = None
+    """A pool is at most halved or doubled at a time (DynamicThreadPool, LogCleaner), in the words of Kafka's tools."""
+    if name == "log.cleaner.threads":
+        prefix = "Log cleaner threads"
+        less, more = "cannot be reduced to less than", "cannot be increased to more than"
+    else:
+        prefix = f"Dynamic thread count update validation failed for {name}={value}, value"
+        less, more = "should be at least", "should not be greater than"
+    said = None
     if value <= 0:
-        why = "value should be at least 1"
-    elif value < now / 2:
-        why = f"value should be at least half the current value {now}"
+        said = f"{prefix} should be at least 1"
+    elif value < now // 2:
+        said = f"{prefix} {less} half the current value {now}"
     elif value > now * 2:
-        why = f"value should not be greater than double the current value {now}"
-    if why is not None:
-        said = f"Dynamic thread count update validation failed for {name}={value}, {why}"
+        said = f"{prefix} {more} double the current value {now}"
+    if said is not None:
         exception = f"org.apache.kafka.common.config.ConfigException: {said}"
         raise _refused(f"Invalid value {exception} for configuration Invalid dynamic configuration")
 

@@ -25,7 +25,7 @@ from broker.config import (
     Kind,
     Update,
 )
-from broker.config.keys import one_of
+from broker.config.keys import anything, one_of
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.zk.client import ZooKeeperClient
 from broker.zk.operations import ZkError
@@ -150,15 +150,19 @@ class ConfigAdmin:
 
     def _describe_broker(self, name: str) -> list[Described]:
         if not name:
-            return [
-                self._default_broker_setting(key) for key in BROKER_KEYS if key.name in self._dynamic.default_settings
-            ]
+            there = self._dynamic.default_settings
+            known = [self._default_broker_setting(key) for key in BROKER_KEYS if key.name in there]
+            return known + _unknown((there, Source.DYNAMIC_DEFAULT_BROKER))
         if _number(name, "Broker") != self._config.broker_id:
             raise KafkaError(
                 ErrorCode.INVALID_REQUEST,
                 f"Unexpected broker id, expected {self._config.broker_id} or empty string, but received {name}",
             )
-        return [self._broker_setting(key) for key in BROKER_KEYS]
+        return [self._broker_setting(key) for key in BROKER_KEYS] + _unknown(
+            (self._dynamic.broker_settings, Source.DYNAMIC_BROKER),
+            (self._dynamic.default_settings, Source.DYNAMIC_DEFAULT_BROKER),
+            ({entry.name: entry.text for entry in self._config.unknown}, Source.STATIC_BROKER),
+        )
 
     def _broker_setting(self, key: Key) -> Described:
         synonyms = self._synonyms([key.name])
@@ -258,6 +262,17 @@ class ConfigAdmin:
             where = f"Invalid config value for resource ConfigResource(type=TOPIC, name='{name}'): "
             message = f"{where if error.of_value else ''}{error}"
             raise KafkaError(ErrorCode.INVALID_CONFIG, message) from error
+
+
+def _unknown(*places: tuple[Mapping[str, str], Source]) -> list[Described]:
+    """Settings that only a plug-in may know (``places`` strongest first): their values are told to nobody."""
+    names = dict.fromkeys(name for place, _ in places for name in place if name not in BROKER_KEY)
+    described = []
+    for name in names:
+        synonyms = tuple(Synonym(name, None, source) for place, source in places if name in place)
+        key = Key(name, Kind.UNKNOWN, None, anything(), "")
+        described.append(Described(key, None, synonyms[0].source, True, synonyms))
+    return described
 
 
 def _described_logger(name: str, level: str) -> Described:

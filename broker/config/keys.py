@@ -17,6 +17,7 @@ MAX_DOUBLE = 1.7976931348623157e308
 class Kind(IntEnum):
     """A setting's type, with the codes of DescribeConfigs (KIP-569)."""
 
+    UNKNOWN = 0
     BOOLEAN = 1
     STRING = 2
     INT = 3
@@ -150,7 +151,8 @@ class Key:
 
     @property
     def sensitive(self) -> bool:
-        return self.kind is Kind.PASSWORD
+        """What nobody knows may be a plug-in's password."""
+        return self.kind in (Kind.PASSWORD, Kind.UNKNOWN)
 
     def parse(self, text: str) -> Any:
         """The typed value of ``text``. Raises :class:`BadValue` with what is allowed."""

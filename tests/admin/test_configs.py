@@ -75,6 +75,25 @@ async def test_this_broker_is_described_static_dynamic_and_read_only() -> None:
     assert not found["num.io.threads"].read_only
 
 
+async def test_what_no_broker_knows_is_shown_without_its_value(world: World) -> None:
+    world.dynamic.broker_settings = {"my.plugin": "secret"}
+    world.dynamic.default_settings = {"my.plugin": "other", "theirs": "5"}
+    found = by_name(await world.configs.describe(BROKER, "1"))
+    mine = found["my.plugin"]
+    assert (mine.value, mine.source, mine.read_only, mine.key.sensitive) == (None, Source.DYNAMIC_BROKER, True, True)
+    assert [each.source for each in mine.synonyms] == [Source.DYNAMIC_BROKER, Source.DYNAMIC_DEFAULT_BROKER]
+    assert found["theirs"].source is Source.DYNAMIC_DEFAULT_BROKER
+    assert by_name(await world.configs.describe(BROKER, "")).keys() == {"my.plugin", "theirs"}
+
+
+async def test_a_pool_may_be_halved_in_whole_numbers_and_the_cleaner_has_words_of_its_own(world: World) -> None:
+    await world.configs.alter(BROKER, "1", [Alteration("num.network.threads", "1")], True)
+    with pytest.raises(
+        KafkaError, match="Log cleaner threads cannot be increased to more than double the current value 1"
+    ):
+        await world.configs.alter(BROKER, "1", [Alteration("log.cleaner.threads", "3")], True)
+
+
 async def test_the_clusters_defaults_are_only_what_was_set(world: World) -> None:
     world.dynamic.default_settings = {"background.threads": "12"}
     [described] = await world.configs.describe(BROKER, "")
