@@ -120,6 +120,11 @@ class Cluster:
 
     # questions
 
+    @property
+    def bootstrap(self) -> str:
+        """For clients: every broker, by way of its proxy."""
+        return ",".join(f"127.0.0.1:{node.inbound.port}" for node in self.nodes.values())
+
     def talk(self, broker_id: int, direct: bool = False) -> Talk:
         """A connection of its own, closed with the cluster; ``direct``: past the proxy."""
         node = self.nodes[broker_id]

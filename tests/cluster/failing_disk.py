@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import mmap
 import os
 import shutil
 import struct
 import subprocess
-import tempfile
 from enum import IntFlag
 from pathlib import Path
 
@@ -29,11 +27,11 @@ class Calls(IntFlag):
     ANY_CHANGE = WRITE | SYNC | CHANGE
 
 
-@functools.cache
-def library() -> Path:
-    """Compiled once per process that runs tests."""
-    made = Path(tempfile.mkdtemp(prefix="kops-failing-disk-")) / "failing_disk.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-Wall", "-o", made, SOURCE, "-ldl"], check=True)
+def library(directory: Path) -> Path:
+    """Compiled in ``directory`` unless it is there."""
+    made = directory / "failing_disk.so"
+    if not made.exists():
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-Wall", "-o", made, SOURCE, "-ldl"], check=True)
     return made
 
 
@@ -45,7 +43,7 @@ class FailingDisk:
         control.write_bytes(struct.pack("ii", 0, 0) + os.fsencode(f"{folder}/").ljust(PAGE - 8, b"\0"))
         with control.open("r+b") as file:
             self._page = mmap.mmap(file.fileno(), PAGE)
-        process.environment = {"LD_PRELOAD": str(library()), "KOPS_TEST_FAILING_DISK": str(control)}
+        process.environment = {"LD_PRELOAD": str(library(process.directory)), "KOPS_TEST_FAILING_DISK": str(control)}
 
     def fail(self, error: int, calls: Calls) -> None:
         """These calls fail with this errno from now on."""

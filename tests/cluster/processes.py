@@ -46,6 +46,7 @@ class Process:
         self.log = directory / f"{name}.out"
         self.file_size_limit = limit_file_size
         self.environment: dict[str, str] = {}
+        self.prefix: list[str] = []
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -64,7 +65,7 @@ class Process:
     def start(self) -> None:
         assert not self.running, f"{self.name} is running"
         self.path.write_text("".join(f"{name}={value}\n" for name, value in self.settings.items()))
-        argv = [sys.executable, "-W", "error::ResourceWarning", "-m", self.module, str(self.path)]
+        argv = [*self.prefix, sys.executable, "-W", "error::ResourceWarning", "-m", self.module, str(self.path)]
         if self.file_size_limit:  # bash: a limit for this process alone, without running Python between fork and exec
             argv = ["bash", "-c", f'ulimit -f {self.file_size_limit}; exec "$@"', "bash", *argv]
         with self.log.open("ab") as out:

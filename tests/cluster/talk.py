@@ -54,11 +54,11 @@ RETRIABLE = {
 class Talk:
     """One connection to one broker, by its port."""
 
-    def __init__(self, broker_id: int, port: int) -> None:
+    def __init__(self, broker_id: int, port: int, address: str = "127.0.0.1") -> None:
         host = real_host()
         self.broker_id = broker_id
         self.is_general = False
-        self._line = Line(host.net, host.clock, broker_id, "127.0.0.1", port, "tests")
+        self._line = Line(host.net, host.clock, broker_id, address, port, "tests")
 
     def close(self) -> None:
         self._line.close()

@@ -33,8 +33,8 @@ class ApacheProcess(Process):
             self._popen = subprocess.Popen(["java", *options, "kafka.Kafka", str(self.path)], stdout=out, stderr=out)
 
 
-def mixed_cluster(directory: Path, protocol: str) -> Cluster:
-    cluster = Cluster(directory, brokers=3, inter_broker_protocol_version=protocol)
+def mixed_cluster(directory: Path, protocol: str, **settings: str) -> Cluster:
+    cluster = Cluster(directory, brokers=3, direct=False, inter_broker_protocol_version=protocol, **settings)
     node = cluster.nodes[APACHE]
     node.process = ApacheProcess("apache", "kafka.Kafka", node.process.settings, directory)
     return cluster

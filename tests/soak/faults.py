@@ -15,13 +15,16 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tests.cluster.clusters import Cluster
 from tests.cluster.failing_disk import HAS_COMPILER, FailingDisk
+from tests.interop.test_mixed_cluster import APACHE, mixed_cluster
 from tests.sim.checker import check
 from tests.soak import disks
 from tests.soak.harms import Harm
 from tests.soak.load import COMPACTED, PARTITIONS, TOPIC, Load, held, keep, read_all_replicas
+from tests.soak.silence import SILENCES, ZOOKEEPER, Machines, Silence, SilentCluster
 from tests.soak.table import Verdict, Wish
 
 SMALL_MIB = 160
@@ -39,7 +42,9 @@ COMPACTION = {
 }
 REPLICAS = [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
 
-HARMS: dict[str, Callable[[Harm], Awaitable[None]]] = {
+Harms = dict[str, Callable[[Any], Awaitable[None]]]
+
+PROCESSES: Harms = {
     "kill the leader": Harm.kill_leader,
     "kill a follower": Harm.kill_follower,
     "kill the controller": Harm.kill_controller,
@@ -62,6 +67,8 @@ HARMS: dict[str, Callable[[Harm], Awaitable[None]]] = {
     "kill in deletion": Harm.kill_in_deletion,
     "kill in reassignment": Harm.kill_in_reassignment,
     "kill in compaction": Harm.kill_in_compaction,
+}
+HARMS: Harms = PROCESSES | {
     "flip bits of records": disks.flip_bits,
     "flip bits of indexes, snapshots, epochs, checkpoints": disks.flip_bits_beside,
     "tear the tail": disks.tear_tail,
@@ -85,23 +92,23 @@ def small_disk(path: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-async def run(wish: Wish, directory: Path, cluster: Cluster, harm: Harm, names: list[str]) -> Verdict:
+async def run(wish: Wish, harm: Harm, harms: Harms) -> Verdict:
     """Harm after harm, each once in an order by the seed before any comes again, until the time is over."""
-    verdict, counts, slowest = Verdict(), Counter[str](), dict[str, float]()
+    verdict, counts, slowest, cluster = Verdict(), Counter[str](), dict[str, float](), harm.cluster
     async with cluster:
         await cluster.create(TOPIC, REPLICAS, min_insync_replicas="2")
         await cluster.create(COMPACTED, REPLICAS[:1], min_insync_replicas="2", **COMPACTION)
-        load = Load(",".join(f"127.0.0.1:{node.inbound.port}" for node in cluster.nodes.values()))
+        load = Load(cluster.bootstrap)
         load.start()
         end, waiting = time.monotonic() + wish.minutes * 60, list[str]()
         while time.monotonic() < end and not verdict.faults:
-            waiting = waiting or harm.dice.sample(names, len(names))
+            waiting = waiting or harm.dice.sample(list(harms), len(harms))
             name = waiting.pop()
             counts[name] += 1
             began, gap = time.monotonic(), load.longest_gap
             load.longest_gap = 0.0
             try:
-                await HARMS[name](harm)
+                await harms[name](harm)
                 await harm.whole()
             except AssertionError as error:
                 verdict.faults.append(f"after '{name}' ({sum(counts.values())}th): {error}")
@@ -116,7 +123,7 @@ async def run(wish: Wish, directory: Path, cluster: Cluster, harm: Harm, names: 
             await keep(cluster, load.history)
         except AssertionError as error:
             verdict.faults.append(f"in the end: {error}")
-        await judge(cluster, load, verdict)
+        await judge(harm, load, verdict)
     verdict.faults += [str(each) for each in check(load.history)][:20]
     verdict.figures |= dict(sorted(counts.items())) | harm.figures
     verdict.figures["history"] = str(load.history)
@@ -127,19 +134,20 @@ async def run(wish: Wish, directory: Path, cluster: Cluster, harm: Harm, names: 
     return verdict
 
 
-async def judge(cluster: Cluster, load: Load, verdict: Verdict) -> None:
+async def judge(harm: Harm, load: Load, verdict: Verdict) -> None:
     """What the brokers leave behind: no traceback, and files that are sound and alike."""
-    for broker_id, node in cluster.nodes.items():
+    nodes = harm.cluster.nodes
+    for broker_id, node in nodes.items():
         if not node.process.running:
             verdict.faults.append(f"broker {broker_id} has ended by itself")
-        elif (status := await cluster.stop(broker_id)) != 0:
+        elif (status := await harm.cluster.stop(broker_id)) != 0 and broker_id not in harm.always_frail:
             verdict.faults.append(f"broker {broker_id} ended with {status}")
         if "Traceback" in (output := node.process.output()):
             at = output.index("Traceback")
             verdict.faults.append(f"a traceback of broker {broker_id}: {output[max(at - 300, 0) : at + 1500]}")
     for partition in range(PARTITIONS):
         load.history.final[partition] = {}
-        for broker_id, node in cluster.nodes.items():
+        for broker_id, node in nodes.items():
             if (log := held(node.data, partition)) is None:
                 verdict.faults.append(f"partition {partition} on broker {broker_id} was read, and is still damaged")
             else:
@@ -148,17 +156,41 @@ async def judge(cluster: Cluster, load: Load, verdict: Verdict) -> None:
 
 def soak(wish: Wish) -> Verdict:
     directory = Path(tempfile.mkdtemp(prefix="kops-faults-"))
-    names = list(HARMS)
+    harms = dict(HARMS)
     with small_disk(directory / "logs-2") as small:
         if small is None:
-            names.remove("full disk")
+            del harms["full disk"]
         cluster = Cluster(directory, brokers=3, **SETTINGS)
         harm = Harm(cluster, Random(wish.seed), small_disk=small)
         if HAS_COMPILER:
             harm.disks = {each: FailingDisk(node.process, node.data) for each, node in cluster.nodes.items()}
         else:
-            names.remove("failing disk")
-        verdict = asyncio.run(run(wish, directory, cluster, harm, names))
+            del harms["failing disk"]
+        verdict = asyncio.run(run(wish, harm, harms))
+    return _left(wish, verdict, directory)
+
+
+def soak_mixed(wish: Wish) -> Verdict:
+    """Two brokers of ours and one of Apache's; the protocol between them is 2.6 or 3.9, by the seed."""
+    directory = Path(tempfile.mkdtemp(prefix="kops-mixed-"))
+    cluster = mixed_cluster(directory, ("3.9", "2.6")[wish.seed % 2], **SETTINGS)
+    # Apache's broker exits where its old session is still there
+    harm = Harm(cluster, Random(wish.seed), always_frail=frozenset({APACHE}))
+    return _left(wish, asyncio.run(run(wish, harm, PROCESSES)), directory)
+
+
+def soak_silence(wish: Wish) -> Verdict:
+    directory = Path(tempfile.mkdtemp(prefix="kops-silence-"))
+    machines = Machines((1, 2, 3, ZOOKEEPER))
+    try:
+        cluster = SilentCluster(machines, directory, **SETTINGS)
+        harm = Silence(cluster, Random(wish.seed), machines=machines)
+        return _left(wish, asyncio.run(run(wish, harm, SILENCES)), directory)
+    finally:
+        machines.end()
+
+
+def _left(wish: Wish, verdict: Verdict, directory: Path) -> Verdict:
     if verdict.faults:
         wish.say(f"logs and data are left in {directory}")
     else:

@@ -30,7 +30,7 @@ LOOP = 6
 
 @dataclass(slots=True)
 class Harm:
-    """A cluster, and chance. ``frail``: brokers that may have ended by themselves, to be started again.
+    """A cluster, and chance. ``frail``: brokers that may have ended by themselves, to be started again; some always.
 
     ``figures`` counts what a harm met that it could only hope for.
     """
@@ -41,6 +41,7 @@ class Harm:
     small_disk: Path | None = None
     number: int = 0
     frail: set[int] = field(default_factory=set)
+    always_frail: frozenset[int] = frozenset()
     figures: Counter[str] = field(default_factory=Counter)
 
     def any(self) -> int:
@@ -67,7 +68,7 @@ class Harm:
         """Every replica is in sync, and every broker says so; whoever is frail is started as often as it takes."""
 
         async def stands() -> bool:
-            for each in self.frail:
+            for each in self.frail | self.always_frail:
                 if not self.cluster.nodes[each].process.running:
                     self.cluster.start(each)
             for partition in range(PARTITIONS):

@@ -44,6 +44,14 @@ SOAKS: dict[str, Soak] = {
         "three brokers under load are killed, frozen, cut off and damaged; the checker judges what clients were told",
         "tests.soak.faults:soak",
     ),
+    "mixed": Soak(
+        "the same with two brokers of ours and one of Apache's, which are killed, frozen and cut off",
+        "tests.soak.faults:soak_mixed",
+    ),
+    "silence": Soak(
+        "the same with packets that go nowhere between machines of their own (network namespaces; needs root)",
+        "tests.soak.faults:soak_silence",
+    ),
     "hostile": Soak(
         "frames and batches that lie, floods and slow readers: an honest client notices nothing",
         "tests.soak.hostile:soak",
