@@ -79,7 +79,7 @@ def test_settings_are_set_told_and_taken_away(kops: Kops, tools39: Tools, broker
     assert [one["source"] for one in own["synonyms"]] == ["broker", "default"]
     kops("config", "unset", "broker", "1", "log.cleaner.threads")
     assert items(kops("config", "describe", "broker", "1", "-o", "json")) == []
-    kops("config", "set", "topic", "settings", "nonsense=1", code=1)
+    kops("config", "set", "topic", "settings", "nonsense=1", code=3)
     kops("config", "set", "topic", "settigns", "retention.ms=1", code=3)
 
 
