@@ -36,7 +36,9 @@ FROM_FOLLOWERS: Final = 11
 MOST_BYTES: Final = 1 << 20
 TIMEOUT_SECONDS: Final = 10.0
 FIRST_PAUSE_SECONDS: Final = 0.1
-LONGEST_PAUSE_SECONDS: Final = 30.0
+LONGEST_PAUSE_SECONDS: Final = 2.0
+HOPELESS_PAUSE_SECONDS: Final = 30.0
+"""Where whoever was asked has it not: nobody waits for it any more."""
 
 
 class _CannotTell(Exception):
@@ -84,7 +86,8 @@ class Repairs:
                         break
                 else:
                     await self._clock.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                    hopeless = all(hole.is_hopeless for _, hole in holes)
+                    pause = min(2 * pause, HOPELESS_PAUSE_SECONDS if hopeless else LONGEST_PAUSE_SECONDS)
         except LogDirFailed:
             return
 
