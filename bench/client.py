@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
@@ -20,6 +21,8 @@ from broker.wire.records import Record, build_batch
 
 PRODUCE, FETCH, METADATA, CREATE_TOPICS, DELETE_TOPICS = 8, 11, 8, 4, 3
 CLIENT_ID = "bench"
+NOW_MS = int(time.time() * 1000)
+"""Of every record: what is older than a week would be deleted 30 s after a broker's start."""
 
 
 class Connection(asyncio.Protocol):
@@ -92,9 +95,7 @@ def batch_of(size: int, record: int = 100) -> bytes:
     count = max(1, size // (record + 8))
     value = bytes(i * 31 & 0xFF for i in range(record))
     return bytes(
-        build_batch(
-            [Record(offset=i, timestamp=1_700_000_000_000, key=None, value=value, headers=()) for i in range(count)]
-        )
+        build_batch([Record(offset=i, timestamp=NOW_MS, key=None, value=value, headers=()) for i in range(count)])
     )
 
 
@@ -104,9 +105,7 @@ def mixed_batch(size: int) -> bytes:
     count = size // 116
     values = [bytes(dice.randrange(20, 181)) for _ in range(count)]
     return bytes(
-        build_batch(
-            [Record(i, 1_700_000_000_000 + i // 100, b"key-%d" % (i % 1000), value) for i, value in enumerate(values)]
-        )
+        build_batch([Record(i, NOW_MS + i // 100, b"key-%d" % (i % 1000), value) for i, value in enumerate(values)])
     )
 
 

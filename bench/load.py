@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bench.client import Connection, fetch_frame, metadata, produce_error, produced_offset
+from bench.memory import warm
 
 MOST = 800_000_000
 """Bytes that a load of producers writes at most."""
+PART, PART_SECONDS = 200_000_000, 1.0
+"""What it writes, and how long, before memory is warmed anew (``bench.memory``)."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,19 @@ async def produce(
     result.seconds = time.perf_counter() - started
     for connection in connections:
         connection.close()
+    return result
+
+
+async def produce_warm(port: int, frame: bytes, size: int, seconds: float, replicas: int, most: int = MOST) -> Measured:
+    """:func:`produce` on one connection, 5 in flight, in parts that are over before warm memory is cold again."""
+    result = Measured()
+    while result.seconds < seconds and result.payload < most:
+        warm(PART * replicas)
+        part = await produce([port], [frame], size, min(PART_SECONDS, seconds - result.seconds), 5, PART)
+        result.requests += part.requests
+        result.payload += part.payload
+        result.seconds += part.seconds
+        result.latencies += part.latencies
     return result
 
 

@@ -15,18 +15,15 @@ from bench.client import (
     produced_offset,
 )
 from bench.engines import Cluster
-from bench.memory import warm
 from bench.row import AtMost, Figures, Times, fresh, row, topic_of
 
 
 async def _produce(cluster: Cluster, seconds: float, batch: bytes, replicas: int, acks: int) -> Figures:
     topic = fresh("produce")
     port = await topic_of(cluster, topic, 1, replicas)
-    in_flight = 5
     frame = produce_frame(topic, [0], batch, acks)
-    warm((load.MOST + load.MOST // 4) * replicas)
-    await load.produce([port], [frame], len(batch), min(2.0, seconds), in_flight, load.MOST // 4)
-    done = await load.produce([port], [frame], len(batch), seconds, in_flight)
+    await load.produce_warm(port, frame, len(batch), min(2.0, seconds), replicas, load.MOST // 4)
+    done = await load.produce_warm(port, frame, len(batch), seconds, replicas)
     return {"MB/s": done.mb_per_second, "req/s": done.per_second}
 
 
