@@ -1,10 +1,14 @@
 """The views of a topic's life: the proof of a purge, what emptying removed, log directories, moves, findings."""
 
+from typing import TYPE_CHECKING
+
 from kops.cluster.logdirs import LogDirectory, Replica
 from kops.columns import Column, View
-from kops.operations.purge import Item
 
-PURGED: View[Item] = View(
+if TYPE_CHECKING:
+    from kops.operations.purge import Item
+
+PURGED: "View[Item]" = View(
     "TopicPurge",
     (
         Column("TOPIC", lambda item: item.topic),

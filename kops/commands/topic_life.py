@@ -1,6 +1,6 @@
 """``kops topic purge|empty|config``: what happens to a topic during its life. Declared by ``kops.commands.topic``."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,10 @@ from kops.columns.lifecycle import PURGED
 from kops.columns.settings import EMPTIED, SETTINGS
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, NotFound, Refused
-from kops.operations import purge as operation
-from kops.operations.purge import Item, Plan, Purge
 from kops.words import counted
+
+if TYPE_CHECKING:
+    from kops.operations.purge import Item, Plan, Purge
 
 DataDirs = Annotated[
     list[str] | None,
@@ -40,6 +41,8 @@ def purge(
     broker (checkpoint lines), or not verifiable from here. May be repeated: it goes on where it was. Topics that are
     half deleted, marked for ever, or only left on a disk are its business, too. Kafka has no quotas by topic.
     """
+    from kops.operations import purge as operation  # every other command of topics would wait for it, too
+
     plans = run.each(name, lambda one: operation.plan(run.session, one, data_dir or []))
     lines = [line for made in plans for line in operation.described(made, force=force)]
     if run.errors:
@@ -57,11 +60,14 @@ def purge(
         return
     items: list[Item] = []
     for made in plans:
-        items += _purged(run, made, Purge(run.session, made.found.topic, data_dir or [], force, watch, run.out.say))
+        task = operation.Purge(run.session, made.found.topic, data_dir or [], force, watch, run.out.say)
+        items += _purged(run, made, task)
     run.show(PURGED, items)
 
 
-def _purged(run: Run, made: Plan, purge: Purge) -> list[Item]:
+def _purged(run: Run, made: "Plan", purge: "Purge") -> "list[Item]":
+    from kops.operations import purge as operation
+
     items = operation.carry_out(purge, made)
     operation.verdict(purge, items)
     run.errors += purge.errors
