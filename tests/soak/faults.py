@@ -174,7 +174,8 @@ def soak_mixed(wish: Wish) -> Verdict:
     """Two brokers of ours and one of Apache's; the protocol between them is 2.6 or 3.9, by the seed."""
     directory = Path(tempfile.mkdtemp(prefix="kops-mixed-"))
     cluster = mixed_cluster(directory, ("3.9", "2.6")[wish.seed % 2], **SETTINGS)
-    # Apache's broker exits where its old session is still there
+    # Apache's broker exits where its old session is still there, and where its new one ends while it starts
+    cluster.nodes[APACHE].process.settings["zookeeper.session.timeout.ms"] = "10000"
     harm = Harm(cluster, Random(wish.seed), always_frail=frozenset({APACHE}))
     return _left(wish, asyncio.run(run(wish, harm, PROCESSES)), directory)
 
