@@ -1,6 +1,7 @@
 """The ``kops`` command: nouns, loaded when they are used, and the one place that turns errors into exit codes."""
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -112,6 +113,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = rewrite(sys.argv[1:] if arguments is None else arguments)
     gc.set_threshold(_COLLECTED_AFTER)
     _quiet_libraries(words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal of ASCII gets what it can show
     try:
         outcome = get_command(app).main(words, prog_name="kops", standalone_mode=False)
         sys.stdout.flush()

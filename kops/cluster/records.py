@@ -49,12 +49,13 @@ class ProduceOptions:
 
 @dataclass(slots=True)
 class Summary:
-    """What was moved: records, bytes of keys and values, seconds, and how many failed."""
+    """What was moved: records, bytes of keys and values, seconds, and how many failed. ``new``: to a new topic."""
 
     records: int = 0
     bytes: int = 0
     seconds: float = 0.0
     failed: int = 0
+    new: bool = False
 
     def count(self, record: Record) -> None:
         self.records += 1
@@ -84,6 +85,7 @@ async def produce(
     )
     try:
         await producer.start()
+        summary.new = await _is_new(producer, topic)
         await _send_all(producer, topic, records, options, summary, on_error, session.timeout)
     except _GaveUpError:
         producer._sender.sender_task.cancel()  # or stopping would wait for what is not going to be acknowledged
@@ -91,6 +93,15 @@ async def produce(
         await producer.stop()
     summary.seconds = time.monotonic() - began
     return summary
+
+
+async def _is_new(producer: "AIOKafkaProducer", topic: str) -> bool:
+    """Whether the topic is not there: the first record makes it, where brokers create topics by themselves."""
+    from aiokafka.protocol.metadata import MetadataRequest
+
+    client = producer.client
+    seen = await client.send(client.get_random_node(), MetadataRequest([topic], allow_auto_topic_creation=False))
+    return any(error == 3 for error, *_ in seen.topics)
 
 
 async def _send_all(

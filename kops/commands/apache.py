@@ -7,15 +7,17 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "config": ("describe", "alter"),
     "group": ("list", "describe", "delete", "reset-offsets", "delete-offsets"),
 }
+_BROKERS = ("--bootstrap-servers", "--broker-list", "--brokers")
+"""Other names of ``--bootstrap-server``."""
 _VALUED = {
-    *("-c", "--context", "-b", "--bootstrap-server", "--bootstrap-servers", "--broker-list", "--brokers"),
+    *("-c", "--context", "-b", "--bootstrap-server"),
     *("--zookeeper", "--command-config", "-X", "-o", "--output", "--timeout"),
 }
 
 
 def rewrite(arguments: Sequence[str]) -> list[str]:
     """The line with the verb in its place; unchanged when it is not written Apache's way."""
-    words = list(arguments)
+    words = [_brokers(word) for word in arguments]
     at = _noun_at(words)
     if at is None:
         return ["version" if word == "--version" else word for word in words]
@@ -30,6 +32,11 @@ def rewrite(arguments: Sequence[str]) -> list[str]:
         return words
     rest.remove(found[0])
     return [*words[: at + 1], found[0][2:], "--apache-verbs", *rest]
+
+
+def _brokers(word: str) -> str:
+    name, given, value = word.partition("=")
+    return f"--bootstrap-server{given}{value}" if name in _BROKERS else word
 
 
 def _bare_state(words: list[str]) -> list[str]:

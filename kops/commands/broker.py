@@ -16,8 +16,8 @@ from kops.local.state import APACHE, BROKER, BUNDLED, Server
 app = typer.Typer(help="Brokers.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
 
-Ids = Annotated[list[int] | None, typer.Argument(metavar="ID...", show_default=False)]
-Which = Annotated[list[str] | None, typer.Argument(metavar="[ID|FILE]...", show_default=False)]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", show_default=False)]
+Which = Annotated[list[str] | None, typer.Argument(metavar="ID|FILE", show_default=False)]
 Daemon = Annotated[
     bool,
     typer.Option("--daemon", "-daemon", "-d", help="In the background; returns when it is registered and answers."),

@@ -30,8 +30,8 @@ All = Annotated[bool, typer.Option("--all", help="Also what nobody set: defaults
 @command(app, "describe", "list", "ls", "show", kind="ConfigList")
 def describe(
     run: Run,
-    kind: Annotated[str | None, typer.Argument(metavar="[topic|broker]", show_default=False)] = None,
-    name: Annotated[list[str] | None, typer.Argument(metavar="[NAME|ID|default]...", show_default=False)] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="topic|broker", show_default=False)] = None,
+    name: Annotated[list[str] | None, typer.Argument(metavar="NAME|ID|default", show_default=False)] = None,
     everything: All = False,
     entity_type: Annotated[str | None, typer.Option("--entity-type", help="As Apache's tool takes it.")] = None,
     entity_name: Annotated[list[str] | None, typer.Option("--entity-name", help="As Apache's tool takes it.")] = None,
@@ -53,7 +53,7 @@ def set_values(
     run: Run,
     kind: Kind,
     name: Annotated[str, typer.Argument(metavar="NAME|ID|default", show_default=False)],
-    setting: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", show_default=False)],
+    setting: Annotated[list[str], typer.Argument(metavar="KEY=VALUE", show_default=False)],
 ) -> None:
     """Set settings of a topic, a broker, or all brokers (`broker default`), and read them back."""
     alter_settings(run, kind, name, pairs(setting, "set"), [])
@@ -64,7 +64,7 @@ def unset(
     run: Run,
     kind: Kind,
     name: Annotated[str, typer.Argument(metavar="NAME|ID|default", show_default=False)],
-    key: Annotated[list[str], typer.Argument(metavar="KEY...", show_default=False)],
+    key: Annotated[list[str], typer.Argument(metavar="KEY", show_default=False)],
 ) -> None:
     """Take settings of a topic or broker away, so that what holds for all holds again."""
     alter_settings(run, kind, name, {}, key)
@@ -138,7 +138,7 @@ def _listed(text: str | None) -> list[str]:
 @command(app, "init", kind="FileList")
 def init(
     run: Run,
-    folder: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that are there.")] = False,
 ) -> None:
     """Write DIR/config/zookeeper.properties and DIR/config/server.properties."""

@@ -19,7 +19,7 @@ _ACKS = {"all": -1, "-1": -1, "1": 1}
 @command(app, "drill", kind="DrillReport")
 def play(
     run: Run,
-    target: Annotated[str, typer.Argument(metavar="[leader|controller|ID]", help="Whom to harm.")] = "leader",
+    target: Annotated[str, typer.Argument(metavar="leader|controller|ID", help="Whom to harm.")] = "leader",
     action: Annotated[str, typer.Option("--action", "-a", help=" ".join(ACTIONS))] = "kill",
     topic: Annotated[
         str | None, typer.Option("--topic", help="Write there; without it, to a topic of its own.")

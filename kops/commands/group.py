@@ -19,7 +19,7 @@ from kops.render import kafka_groups
 app = typer.Typer(help="Consumer groups.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP...", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP", show_default=False)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", "-g", help="A group (as Apache's tools take it).")]
 Regex = Annotated[str | None, typer.Option("--regex", help="Groups whose whole name matches.", metavar="PATTERN")]
 AllGroups = Annotated[bool, typer.Option("--all-groups", help="Every group there is.")]

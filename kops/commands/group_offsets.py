@@ -22,7 +22,7 @@ from kops.operations.targets import Target, Where
 from kops.render import kafka_groups, text
 from kops.words import counted
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP...", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="GROUP", show_default=False)]
 GroupOption = Annotated[list[str] | None, typer.Option("--group", "-g", help="A group (as Apache's tools take it).")]
 Topics = Annotated[
     list[str] | None, typer.Option("--topic", help="Only this topic or these partitions.", metavar="T[:0,1]")

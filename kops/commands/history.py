@@ -30,7 +30,7 @@ def history(
 @command(undo_app, "undo", kind="Undo")
 def undo(
     run: Run,
-    identity: Annotated[str | None, typer.Argument(metavar="[ID]", show_default=False)] = None,
+    identity: Annotated[str | None, typer.Argument(metavar="ID", show_default=False)] = None,
     force: Annotated[bool, typer.Option("--force", help="Although somebody changed it since.")] = False,
 ) -> None:
     """Put back what was there before a change: the latest one on this cluster, or the one named."""

@@ -15,7 +15,7 @@ from kops.words import counted
 app = typer.Typer(help="Files of logs, read offline.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
 
-Paths = Annotated[list[str], typer.Argument(metavar="FILE|DIR...", show_default=False)]
+Paths = Annotated[list[str], typer.Argument(metavar="FILE|DIR", show_default=False)]
 
 
 @command(app, "dump", kind="LogDump")

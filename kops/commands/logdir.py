@@ -18,7 +18,7 @@ noun(app)
 @command(app, "list", "ls", "describe", kind="LogDirList")
 def list_dirs(
     run: Run,
-    broker: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", show_default=False)] = None,
+    broker: Annotated[list[int] | None, typer.Argument(metavar="ID", show_default=False)] = None,
     topic: Annotated[list[str] | None, typer.Option("--topic", help="Only replicas of this topic.")] = None,
     replicas: Annotated[bool, typer.Option("--replicas", help="A row per replica, the largest first.")] = False,
 ) -> None:

@@ -18,7 +18,7 @@ _HELP: dict[str, tuple[Any, Any, Any]] = {
         str | None,
         None,
         typer.Option(
-            *("--bootstrap-server", "-b", "--bootstrap-servers", "--broker-list", "--brokers"),
+            *("--bootstrap-server", "-b"),
             help="Brokers to ask [env: KOPS_BOOTSTRAP_SERVERS].",
             metavar="HOST:PORT,...",
         ),
@@ -47,7 +47,11 @@ _HELP: dict[str, tuple[Any, Any, Any]] = {
         typer.Option("--timeout", help="How long to wait, 30 by default.", metavar="SECONDS"),
     ),
     "quiet": (bool, False, typer.Option("--quiet", "-q", help="No narration.")),
-    "verbose": (int, 0, typer.Option("--verbose", "-v", count=True, help="Say more; tracebacks of bugs.")),
+    "verbose": (
+        int,
+        0,
+        typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; tracebacks of bugs."),
+    ),
     "no_color": (bool, False, typer.Option("--no-color", help="No colour [env: NO_COLOR].")),
     "no_headers": (bool, False, typer.Option("--no-headers", help="No heading over columns.")),
     "read_only": (bool, False, typer.Option("--read-only", help="Refuse whatever would change something.")),

@@ -15,7 +15,7 @@ from kops.errors import BadUsage, NotFound
 from kops.operations import reassign as operation
 from kops.operations.reassign import Step
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="[TOPIC[:0,1]]...", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="TOPIC[:0,1]", show_default=False)]
 
 
 def elect(
@@ -84,7 +84,7 @@ def _partitions(run: Run, named: Sequence[str]) -> list[Partition]:
 
 def reassign(
     run: Run,
-    topic: Annotated[list[str] | None, typer.Argument(metavar="[TOPIC]...", show_default=False)] = None,
+    topic: Annotated[list[str] | None, typer.Argument(metavar="TOPIC", show_default=False)] = None,
     to: Annotated[str | None, typer.Option("--to", help="Brokers to use; all when not said.", metavar="1,2,3")] = None,
     drain: Annotated[str | None, typer.Option("--drain", help="Brokers to move everything off.", metavar="4")] = None,
     replication_factor: Annotated[

@@ -84,6 +84,8 @@ def produce(
     topics.check_name(name)
     failures = Failures(run)
     summary = asyncio.run(_produce(run, name, options, file, parse, failures))
+    if summary.new and summary.records:
+        run.out.say(f"note: topic {name} was not there, it is new (auto.create.topics.enable)")
     run.out.say(_told(summary, f"to {name}"))
     if summary.failed:
         why = _why_not_written(run, name)

@@ -21,7 +21,7 @@ from kops.words import counted
 app = typer.Typer(help="Topics.", no_args_is_help=True, rich_markup_mode=None)
 noun(app)
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)]
 TopicOption = Annotated[list[str] | None, typer.Option("--topic", help="A topic (as Apache's tools take it).")]
 Regex = Annotated[str | None, typer.Option("--regex", help="Topics whose whole name matches.", metavar="PATTERN")]
 Config = Annotated[list[str] | None, typer.Option("--config", help="A setting of the topic.", metavar="KEY=VALUE")]

@@ -23,7 +23,7 @@ DataDirs = Annotated[
 
 def purge(
     run: Run,
-    name: Annotated[list[str], typer.Argument(metavar="NAME...", show_default=False)],
+    name: Annotated[list[str], typer.Argument(metavar="NAME", show_default=False)],
     data_dir: DataDirs = None,
     force: Annotated[
         bool, typer.Option("--force", help="Also when it is in use, or waits for a broker that is down.")
@@ -76,7 +76,7 @@ def _purged(run: Run, made: "Plan", purge: "Purge") -> "list[Item]":
 
 def empty(
     run: Run,
-    name: Annotated[list[str] | None, typer.Argument(metavar="NAME...", show_default=False)] = None,
+    name: Annotated[list[str] | None, typer.Argument(metavar="NAME", show_default=False)] = None,
     partition: Annotated[list[int] | None, typer.Option("--partition", help="Only this one; repeatable.")] = None,
     before: Annotated[
         int | None, typer.Option("--before", help="Only records below this offset.", metavar="OFFSET")
@@ -134,7 +134,7 @@ def _from_file(path: str) -> dict[Position, int]:
 def config(
     run: Run,
     name: Annotated[str, typer.Argument(metavar="NAME", show_default=False)],
-    setting: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", show_default=False)] = None,
+    setting: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", show_default=False)] = None,
     unset: Annotated[list[str] | None, typer.Option("--unset", help="Take a setting away.", metavar="KEY")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also what nobody set on the topic.")] = False,
 ) -> None:

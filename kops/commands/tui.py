@@ -21,7 +21,7 @@ app = typer.Typer(rich_markup_mode=None)
 @command(app, "tui", kind="Dashboard")
 def show(
     run: Run,
-    screen: Annotated[str, typer.Argument(metavar="[SCREEN]", help="Which screen to begin with.")] = "overview",
+    screen: Annotated[str, typer.Argument(metavar="SCREEN", help="Which screen to begin with.")] = "overview",
     interval: Annotated[float, typer.Option("--interval", help="Seconds between two looks.")] = 1.0,
     record: Annotated[str | None, typer.Option("--record", help="Write down all that is seen.", metavar="FILE")] = None,
     replay: Annotated[str | None, typer.Option("--replay", help="Show a recording.", metavar="FILE")] = None,
@@ -46,6 +46,7 @@ def show(
         KopsApp(Context(replay), first=screen, feed=feed, theme=theme).run()
         return
     _collect_seldom()
+    sys.setswitchinterval(0.001)  # answers of many partitions are decoded on threads: keys come first
     context: Context | None = run.context
     with ExitStack() as stack:
         while context is not None:

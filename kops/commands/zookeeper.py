@@ -185,8 +185,8 @@ def status(
 @command(app, "shell", kind="ZnodeList")
 def shell(
     run: Run,
-    server: Annotated[str | None, typer.Argument(metavar="[HOST:PORT]", show_default=False)] = None,
-    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND...", show_default=False)] = None,
+    server: Annotated[str | None, typer.Argument(metavar="HOST:PORT", show_default=False)] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="COMMAND", show_default=False)] = None,
     auth: Auth = None,
 ) -> None:
     """ZooKeeper's shell, as zookeeper-shell and zkCli: one command, or typed ones until `quit`."""

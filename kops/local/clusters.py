@@ -124,7 +124,7 @@ def _described(name: str, brokers: int | None, engine: str, kafka_home: str | No
         raise BadUsage("a cluster has at least one broker", "For example `kops up -n 3`.")
     if wanted < have:
         raise Refused(
-            f"cluster {name} has {counted(have, 'broker')}",
+            f"cluster {name} has {counted(have, 'broker')}, {wanted} would be fewer",
             "`kops down --wipe` first, or stop some: `kops broker stop ID`.",
         )
     if wanted > have:

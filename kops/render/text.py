@@ -1,14 +1,27 @@
 """Tables: aligned on a terminal, tab-separated and bare in a pipe; never cut in a pipe."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 BOLD, PLAIN = "\x1b[1m", "\x1b[0m"
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 def cell(value: Any) -> str:
-    """One line, whatever the value holds."""
-    return str(value).replace("\t", " ").replace("\n", "\\n").replace("\r", "\\r")
+    """One line, whatever the value holds; what would steer a terminal is written out."""
+    text = str(value).replace("\t", " ")
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
+
+
+def width(text: str) -> int:
+    """Columns of a terminal: two for a wide character, none for one that is put upon another."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(each) else 2 if east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def tabbed(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: bool) -> Iterator[str]:
@@ -22,7 +35,9 @@ def tabbed(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: boo
 def aligned(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: bool, color: bool) -> Iterator[str]:
     """Columns as wide as their widest cell, numbers to the right, for people."""
     cells = [[cell(value) for value in row] for row in rows]
-    widths = [max([len(title) if headers else 0, *(len(row[at]) for row in cells)]) for at, title in enumerate(titles)]
+    widths = [
+        max([len(title) if headers else 0, *(width(row[at]) for row in cells)]) for at, title in enumerate(titles)
+    ]
     right = [bool(cells) and all(_numeric(row[at]) for row in cells) for at in range(len(titles))]
     if headers:
         line = _line(titles, widths, right)
@@ -33,8 +48,8 @@ def aligned(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: bo
 
 def _line(row: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
     padded = (
-        value.rjust(width) if to_right else value.ljust(width)
-        for value, width, to_right in zip(row, widths, right, strict=True)
+        " " * (wide - width(value)) + value if to_right else value + " " * (wide - width(value))
+        for value, wide, to_right in zip(row, widths, right, strict=True)
     )
     return "  ".join(padded).rstrip()
 

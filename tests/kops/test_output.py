@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from kops.render import text
 from tests.kops.conftest import FakeSession, Said
 
 Kops = Callable[..., Said]
@@ -40,6 +41,17 @@ def test_topics_are_listed_in_every_format(kops: Kops, form: str) -> None:
 
 def test_json_is_the_same_document_as_ndjson(kops: Kops) -> None:
     assert json.loads(kops("topic", "list", "-o", "json").out) == json.loads(LIST["ndjson"])
+
+
+def test_wide_characters_line_up_and_control_characters_steer_no_terminal() -> None:
+    rows = [["日本", 1], ["e\u0301a", 22], ["\x1b[31m", 3]]
+    assert list(text.aligned(["NAME", "N"], rows, headers=True, color=False)) == [
+        "NAME       N",
+        "日本       1",
+        "e\u0301a        22",
+        "\\x1b[31m   3",
+    ]
+    assert list(text.tabbed(["A"], [["a\nb\tc"]], headers=False)) == ["a\\nb c"]
 
 
 def test_headers_can_be_left_out(kops: Kops) -> None:
