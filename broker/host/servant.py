@@ -86,8 +86,7 @@ def _readable(ready: asyncio.Future[None]) -> None:
 def _serve(line: Connection) -> None:
     """The process: work, until the other side hangs up."""
     os.nice(NICE)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    belong_to_parent()
     try:
         while True:
             fn, args = line.recv()
@@ -115,6 +114,12 @@ def _portable(error: Exception) -> Exception:
     except Exception:  # noqa: BLE001 - any class may spoil its own pickling
         return RuntimeError(repr(error))
     return error
+
+
+def belong_to_parent() -> None:
+    """In a worker process: it ends when its parent does, however that ends, and Ctrl-C is the parent's to decide."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it reaches the whole group
+    threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent() -> None:

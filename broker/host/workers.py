@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, Protocol, TypeVar
 
-from broker.host.servant import Outcome, Servant
+from broker.host.servant import Outcome, Servant, belong_to_parent
 
 T = TypeVar("T")
 
@@ -54,7 +54,8 @@ class RealWorkers:
 
     async def compute(self, fn: Callable[..., T], *args: Any) -> T:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn"))
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(max_workers=1, mp_context=spawn, initializer=belong_to_parent)
         return await asyncio.get_running_loop().run_in_executor(self._pool, fn, *args)
 
     async def steps(self, fn: Callable[..., Iterator[T]], *args: Any) -> AsyncGenerator[T, None]:
