@@ -1,5 +1,6 @@
 """The application: which screen is shown, the command bar, the keys that hold everywhere, and the one feed."""
 
+import asyncio
 import gc
 import json
 import time
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 
 from textual import on, work
 from textual.binding import Binding
+from textual.screen import Screen
 
 from kops import contexts
 from kops.contexts import Context, Overrides
@@ -34,6 +36,7 @@ from tui.widgets.command_bar import CommandBar
 SKIP_MS = 5000
 COLLECT_SECONDS = 15.0
 """Dialogs and screens that were closed are cycles, and Python looks for those seldom here: see kops.commands.tui."""
+PAUSE_SECONDS = 2.0
 PAINT_SHARE = 5
 """So many times as long as painting took, nothing is painted again."""
 SCREENS: dict[str, type[KopsScreen]] = {
@@ -93,7 +96,11 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         self.set_interval(COLLECT_SECONDS, self._collect)
 
     def _collect(self) -> None:
-        gc.collect()
+        """It takes up to some 100 ms: not while somebody types."""
+        if asyncio.get_running_loop().time() - self.typed_at < PAUSE_SECONDS:
+            self.set_timer(PAUSE_SECONDS, self._collect)
+        else:
+            gc.collect()
 
     async def on_unmount(self) -> None:
         await self.feed.stop()
@@ -136,14 +143,17 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
 
     # moving between screens
 
-    def go(self, name: str, about: str = "") -> None:
-        """Show a screen, opened on a topic, group or path where it has one."""
-        while len(self.screen_stack) > 2:
-            self.pop_screen()
-        if self.screen is not self.get_screen(name):
-            self.switch_screen(name)
-        self.said = ("", False)
+    def go(self, name: str, about: str = "", *, deeper: bool = False) -> None:
+        """Show a screen, opened on a topic, group or path where it has one. ``deeper``: from it back leads here."""
         shown = self.get_screen(name)
+        if deeper and shown not in self.screen_stack:
+            self.open(shown)
+        else:
+            while self.is_deep:
+                self.pop_screen()
+            if self.screen is not shown:
+                self.switch_screen(name)
+            self.said = ("", False)
         if isinstance(shown, GroupsScreen):
             shown.topic = ""
         if not about:
@@ -151,9 +161,9 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         if isinstance(shown, RecordsScreen | ZooKeeperScreen):
             self.call_later(shown.open, about)
         elif name == "topics":
-            self.push_screen(TopicScreen(about))
+            self.open(TopicScreen(about))
         elif name == "groups":
-            self.push_screen(GroupScreen(about))
+            self.open(GroupScreen(about))
         elif isinstance(shown, KopsScreen):
             self.call_later(self._filter, shown, about)
 
@@ -161,17 +171,27 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         if shown.grid is not None:
             shown.grid.filter(needle)
 
+    def open(self, screen: Screen[Any]) -> None:
+        """Show it on top; what was said belongs to the one below."""
+        self.said = ("", False)
+        self.push_screen(screen)
+
+    @property
+    def is_deep(self) -> bool:
+        return len(self.screen_stack) > 2
+
     def back(self) -> None:
         """To the screen before; on the first one nothing happens."""
-        if len(self.screen_stack) > 2:
+        if self.is_deep:
+            self.said = ("", False)
             self.pop_screen()
 
     def action_show(self, name: str) -> None:
         self.go(name)
 
     def action_leave_or_quit(self) -> None:
-        if len(self.screen_stack) > 2:
-            self.pop_screen()
+        if self.is_deep:
+            self.back()
         elif self.feed.drilling:
             self.say("a drill is under way: it ends by itself, and brings the broker back", bad=True)
         else:

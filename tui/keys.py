@@ -33,10 +33,14 @@ class OrderlyKeys(App[Context]):
         """What a dialog gives, asked from a worker. It is open, and gets the keys, from this moment on."""
         return await asyncio.shield(self.push_screen(dialog, wait_for_dismiss=True))
 
+    typed_at = 0.0
+    """On the clock of the event loop; the last key."""
+
     async def on_event(self, event: events.Event) -> None:
         if not isinstance(event, events.Key) or event.is_forwarded:
             await super().on_event(event)
             return
+        self.typed_at = asyncio.get_running_loop().time()
         if not self.is_running or not self.screen_stack:
             return  # typed while it ends
         await self._opened()

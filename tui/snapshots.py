@@ -3,6 +3,7 @@
 Three things are never mixed up: not asked yet (``...``), asked and not to be had (``-``), and a number, which may be 0.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,6 +37,15 @@ class Process:
     memory: int
 
 
+@dataclass(slots=True)
+class Share:
+    """What a broker has of the cluster: the partitions that it leads, how many replicas, how many are in sync."""
+
+    led: list[str] = field(default_factory=list)
+    replicas: int = 0
+    in_sync: int = 0
+
+
 class Partitions(dict[str, Partition]):
     """By name, never changed: what is counted over all of them is counted once."""
 
@@ -54,9 +64,17 @@ class Partitions(dict[str, Partition]):
         return Partitions((name, old if (old := before.get(name)) == one else one) for name, one in self.items())
 
     @cached_property
-    def replicas(self) -> frozenset[int]:
-        """The brokers that are to hold some."""
-        return frozenset(replica for one in self.values() for replica in one.replicas)
+    def shares(self) -> Mapping[int, Share]:
+        """Of the brokers that are to hold some, or that lead some."""
+        found: defaultdict[int, Share] = defaultdict(Share)
+        for name, one in self.items():
+            for broker in one.replicas:
+                found[broker].replicas += 1
+            for broker in one.isr:
+                found[broker].in_sync += 1
+            if one.leader != NO_LEADER:
+                found[one.leader].led.append(name)
+        return found
 
     @cached_property
     def under_replicated(self) -> int:
@@ -106,7 +124,7 @@ class View:
     @cached_property
     def everyone(self) -> tuple[int, ...]:
         """Registered brokers, those that replicas name, and those kops started here, in order."""
-        return tuple(sorted(self.partitions.replicas | self.alive | set(self.processes)))
+        return tuple(sorted({*self.partitions.shares, *self.alive, *self.processes}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, Static
-from textual.widgets._footer import FooterKey
 
 from kops.cluster.metadata import Broker
 from kops.cluster.records import Record
@@ -244,11 +243,34 @@ async def test_help_names_the_keys_that_work() -> None:
         assert found["down"] == "down j"
         assert found["filter"] == "/"
         assert "1" in found["overview"]
+        assert "mark all" in found
+        assert "the other table" not in found
         await pilot.press("question_mark")
         await pilot.pause()
         assert isinstance(app.screen, Help)
         await pilot.press("escape")
         assert not isinstance(app.screen, Help)
+
+
+async def test_back_leads_to_where_one_came_from() -> None:
+    app, feed = dashboard("topics")
+    feed.answers = {"groups": [], "topic_settings": [], "offsets": {}}
+    async with app.run_test(size=(100, 30)) as pilot:
+        feed.show(view())
+        await settled(pilot)
+        await pilot.press("G", "enter")
+        app.say("something was done to this topic")
+        await pilot.press("o")
+        await settled(pilot)
+        assert "groups of topic orders" in text(app, "Header")
+        await pilot.press("q")
+        await settled(pilot)
+        assert "topic orders" in text(app, "Header")
+        assert app.said == ("", False)
+        await pilot.press("i", "escape", "escape", "escape")
+        await settled(pilot)
+        assert "topics" in text(app, "Header")
+        assert app.is_running
 
 
 async def test_rows_are_sorted_by_the_chosen_column_numbers_as_numbers() -> None:
@@ -339,17 +361,17 @@ async def test_brokers_say_what_is_known_of_them() -> None:
         assert rows["3"][:3] == ["3", "—", "stopped"]
 
 
-async def test_keys_that_are_not_shown_any_more_are_forgotten() -> None:
-    """Nine hundred of them took 34 MiB."""
-    app, feed = dashboard()
-    async with app.run_test(size=(80, 24)) as pilot:
+async def test_the_last_line_names_the_keys_of_the_screen_and_a_click_is_one() -> None:
+    app, feed = dashboard("topics")
+    feed.answers = {"groups": []}
+    async with app.run_test(size=(100, 30)) as pilot:
         feed.show(view())
         await settled(pilot)
-        for _ in range(6):
-            await pilot.press("question_mark", "escape")
-        line = app.screen.query_one(KeyLine)
-        bound = [len(watchers) for watchers in getattr(line, "__watchers", {}).values()]
-        assert bound and max(bound) <= 2 * len(line.query(FooterKey))
+        assert text(app, "KeyLine").rstrip() == "/ filter t records i isr ^d delete : command ? help q quit"
+        await pilot.click(KeyLine, offset=(21, 0))
+        await settled(pilot)
+        assert "isr" in text(app, "Header")
+        assert "d drill" in text(app, "KeyLine")
 
 
 async def test_keys_that_are_typed_while_it_ends_are_dropped() -> None:

@@ -176,6 +176,9 @@ async def test_a_topic_leads_to_its_groups(monkeypatch: pytest.MonkeyPatch) -> N
         assert keys(app) == ["billing"] and "groups of topic orders" in text(app, "Header")
         await pilot.press("escape")
         await settled(pilot)
+        assert "topic orders" in text(app, "Header")
+        await pilot.press("5")
+        await settled(pilot)
         assert keys(app) == ["billing", "mail"]
 
 

@@ -7,13 +7,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui.feed import Feed
 from tui.snapshots import Condition
 from tui.widgets.footer import KeyLine
 from tui.widgets.grid import Grid
 from tui.widgets.header import Header
+from tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
     from tui.app import KopsApp
@@ -25,12 +26,19 @@ class KopsScreen(Screen[None]):
     heading: ClassVar[str] = ""
     needs: ClassVar[tuple[str, ...]] = ()
     BINDINGS = [
-        Binding("tab", "app.focus_next", "the other table", show=False),
+        Binding("tab", "other_table", "the other table", show=False),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("ctrl+e", "export", "export", show=False),
         Binding("escape", "leave", "back", show=False),
         Binding("h,left", "leave", "back", show=False),
     ]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tab is offered where there is something to go to."""
+        return action != "other_table" or len(self.focus_chain) > 1
+
+    def action_other_table(self) -> None:
+        self.focus_next()
 
     @property
     def kops(self) -> "KopsApp":
@@ -47,9 +55,9 @@ class KopsScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         yield Header()
         yield from self.body()
-        yield Static(id="line")
+        yield Lines(id="line")
         yield Input(id="filter", compact=True, placeholder="only rows that contain this; ! in front: that do not")
-        yield KeyLine(compact=True, show_command_palette=False)
+        yield KeyLine()
 
     def on_mount(self) -> None:
         self.query_one("#filter").display = False
@@ -94,7 +102,7 @@ class KopsScreen(Screen[None]):
 
     def paint_line(self) -> None:
         """Words of the last action to the left, ``n of m`` of a filter to the right."""
-        line = self.query_one("#line", Static)
+        line = self.query_one("#line", Lines)
         text, bad = self.kops.said
         left = Text(text, "bold red" if bad else "") if text else self._screens()
         grid = self.grid
@@ -103,7 +111,7 @@ class KopsScreen(Screen[None]):
             right = f"/{grid.needle}   {len(grid.rows)} of {grid.total}{marked}" if grid.needle else marked.strip()
             left.truncate(max(0, line.size.width - len(right) - 1), overflow="ellipsis", pad=True)
             left.append(" " + right, "bold")
-        line.update(left)
+        line.put(left)
 
     def _screens(self) -> Text:
         """Where else one can go, while there is nothing to say."""

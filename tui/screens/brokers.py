@@ -7,14 +7,12 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 
-from kops.cluster.brokers import BrokerSummary, summaries
-from kops.cluster.metadata import Snapshot
 from kops.errors import KopsError
 from kops.local.processes import RUNNING
 from tui import questions
 from tui.screens.base import KopsScreen
 from tui.screens.brokers_menu import BrokersMenu
-from tui.snapshots import LOADING, UNAVAILABLE, View, age, count, size
+from tui.snapshots import LOADING, UNAVAILABLE, Share, View, age, count, size
 from tui.widgets.grid import Grid, Heading, Row
 
 HEADINGS = (
@@ -50,13 +48,11 @@ class BrokersScreen(BrokersMenu, KopsScreen):
         if view is None:
             grid.empty = lambda: f"asking for the brokers {LOADING}"
             return
-        seen = Snapshot(view.cluster_id, view.controller, view.brokers, view.topics)
-        grid.show(HEADINGS, [self._row(view, one) for one in summaries(seen)])
+        grid.show(HEADINGS, [self._row(view, broker) for broker in view.everyone])
 
-    def _row(self, view: View, one: BrokerSummary) -> Row:
-        broker = one.broker.id
-        mine = [partition for partition in view.partitions.values() if broker in partition.replicas]
-        led = [partition.name for partition in mine if partition.leader == broker]
+    def _row(self, view: View, broker: int) -> Row:
+        share = view.partitions.shares.get(broker) or Share()
+        address = next((one.address for one in view.brokers if one.id == broker), UNAVAILABLE)
         process = view.processes.get(broker)
         state, style = ("up", "green") if broker in view.present else ("down", "bold red")
         if process is not None and process.state != RUNNING:
@@ -64,18 +60,18 @@ class BrokersScreen(BrokersMenu, KopsScreen):
         sizes = self.feed.gauges.sizes
         held = sizes.get(broker) if sizes is not None else None
         total = LOADING if sizes is None else UNAVAILABLE if held is None else size(sum(held.values()))
-        rate = self.feed.rates.rate(led) if led else 0.0
+        rate = self.feed.rates.rate(share.led) if share.led else 0.0
         written = LOADING if self.feed.gauges.ends is None else UNAVAILABLE if rate is None else count(rate)
         runs = process if process is not None and process.state == RUNNING else None
         up = self.feed.wall() - runs.started * 1000 if runs else -1.0
         cells: tuple[str | Text, ...] = (
             str(broker),
-            one.broker.address if one.alive else UNAVAILABLE,
+            address,
             Text(state, style),
             "yes" if broker == view.controller else "",
-            str(len(led)),
-            str(len(mine)),
-            str(sum(broker in partition.isr for partition in mine)),
+            str(len(share.led)),
+            str(share.replicas),
+            str(share.in_sync),
             total,
             written,
             age(up) if runs else UNAVAILABLE,
@@ -83,10 +79,8 @@ class BrokersScreen(BrokersMenu, KopsScreen):
             str(runs.pid) if runs else UNAVAILABLE,
         )
         bytes_held = sum(held.values()) if held is not None else -1
-        numbers = (len(led), len(mine), int(str(cells[6])), bytes_held, -1.0 if rate is None else rate, up)
-        return Row(
-            str(broker), cells, (broker, str(cells[1]), state, str(cells[3]), *numbers, runs.memory if runs else -1)
-        )
+        numbers = (len(share.led), share.replicas, share.in_sync, bytes_held, -1.0 if rate is None else rate, up)
+        return Row(str(broker), cells, (broker, address, state, str(cells[3]), *numbers, runs.memory if runs else -1))
 
     def preferred_brokers(self) -> list[int]:
         row = self.query_one(Grid).current
@@ -95,10 +89,10 @@ class BrokersScreen(BrokersMenu, KopsScreen):
     @on(Grid.Chosen)
     def action_describe(self) -> None:
         for broker in self.preferred_brokers():
-            self.kops.push_screen(BrokerScreen(broker))
+            self.kops.open(BrokerScreen(broker))
 
     def action_isr(self) -> None:
-        self.kops.go("isr")
+        self.kops.go("isr", deeper=True)
 
 
 class BrokerScreen(KopsScreen):

@@ -1,7 +1,7 @@
 """The consumer groups: state, members, lag, pace and what is wrong; behind each its partitions and members."""
 
 import math
-from functools import cache
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from textual.binding import Binding
 from kops.cluster.lag import GroupLag, Lag
 from kops.errors import KopsError
 from tui import deeds, questions
-from tui.lagging import Doing, Lagging
+from tui.lagging import Lagging
 from tui.matrix import natural
 from tui.rates import spark
 from tui.screens.deeds_menu import ResetMenu
@@ -73,7 +73,7 @@ class GroupsScreen(ResetMenu):
         self.repaint()
 
     def action_leave(self) -> None:
-        if self.topic and not self.query_one("#filter").display:
+        if self.topic and not self.kops.is_deep and not self.query_one("#filter").display:
             self.topic = ""
             self.repaint()
         else:
@@ -108,14 +108,10 @@ class GroupsScreen(ResetMenu):
         seen = [one for one in self.seen or () if not self.topic or self.topic in _topics(one)]
         if self.topic and self.seen:
             grid.empty = lambda: f"no group has committed anything for {self.topic} (esc: all groups)"
-        grid.show(HEADINGS, [self._row(one) for one in seen])
+        grid.show(HEADINGS, [Row.late(one.group.id, partial(self._work_out, one)) for one in seen])
 
-    def _row(self, one: GroupLag) -> Row:
-        """Worked out when it is drawn, filtered or sorted by."""
-        worked_out = cache(lambda: self._work_out(one, self.lagging.of(one)))
-        return Row(one.group.id, lambda: worked_out()[0], lambda column: worked_out()[1][column])
-
-    def _work_out(self, one: GroupLag, doing: Doing) -> tuple[Cells, tuple[object, ...]]:
+    def _work_out(self, one: GroupLag) -> tuple[Cells, tuple[object, ...]]:
+        doing = self.lagging.of(one)
         unknown = any(part.lag is None for part in one.partitions)
         left = doing.seconds_left(one.total)
         waiting = LOADING if doing.produced is None or doing.consumed is None else "∞"
@@ -137,7 +133,7 @@ class GroupsScreen(ResetMenu):
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:
-        self.kops.push_screen(GroupScreen(event.key))
+        self.kops.open(GroupScreen(event.key))
 
     def action_reset(self) -> None:
         """The marked groups, or the one under the cursor."""

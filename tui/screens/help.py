@@ -4,6 +4,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
+from textual.dom import DOMNode
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Static
 
@@ -25,17 +26,31 @@ _NAMES = {
 
 def keys_of(screen: Screen[object]) -> list[tuple[str, str]]:
     """Keys and what they do: the screen's own, the table's, then those that hold everywhere."""
-    maps = [screen._bindings, *(grid._bindings for grid in list(screen.query(Grid))[:1]), screen.app._bindings]
+    nodes: list[DOMNode] = [screen, *list(screen.query(Grid))[:1], screen.app]
     found: dict[str, list[str]] = {}
-    for bindings in maps:
-        for key, all_of_key in bindings.key_to_bindings.items():
+    for node in nodes:
+        for key, all_of_key in node._bindings.key_to_bindings.items():
             for binding in all_of_key:
+                if not node.check_action(binding.action, ()):
+                    continue
                 keys = found.setdefault(binding.description or binding.action, [])
                 name = _NAMES.get(key, key)
                 # Textual's own begin with a capital: they scroll and copy, which needs no telling.
                 if name not in keys and not binding.system and (binding.description or "a")[0].islower():
                     keys.append(name)
     return [(" ".join(keys), words) for words, keys in found.items() if keys]
+
+
+class Page(VerticalScroll):
+    """Text that moves with the keys of tables, too."""
+
+    BINDINGS = [
+        Binding("j", "scroll_down"),
+        Binding("k", "scroll_up"),
+        Binding("g", "scroll_home"),
+        Binding("G", "scroll_end"),
+        Binding("space", "page_down"),
+    ]
 
 
 class Help(ModalScreen[None]):
@@ -55,5 +70,5 @@ class Help(ModalScreen[None]):
             text.append(f"{':' + name:>22}  ", "bold")
             text.append(words + "\n")
         text.append("\n… is being asked   — cannot be had   0 is zero\n", "dim")
-        with VerticalScroll(classes="dialog help"):
+        with Page(classes="dialog help"):
             yield Static(text)

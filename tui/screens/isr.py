@@ -20,6 +20,7 @@ from tui.screens.drill_menu import DrillMenu
 from tui.screens.topics import TopicScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, age, health
 from tui.widgets.grid import Grid
+from tui.widgets.lines import Lines
 
 MANY = 500
 """From so many partitions on only those that are affected are shown at first."""
@@ -44,10 +45,10 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
         self.matrix = Matrix()
 
     def body(self) -> ComposeResult:
-        yield Static(id="brokers")
-        yield Static(id="counters")
+        yield Lines(id="brokers")
+        yield Lines(id="counters")
         yield Grid(id="matrix", marks=True)
-        yield Static(id="timeline")
+        yield Lines(id="timeline")
         yield Static(id="probe")
 
     def paint(self) -> None:
@@ -63,9 +64,9 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
             headings(view),
             self.matrix.rows(view, feed.gauges, feed.history, now, affected=affected, folding=self.folding),
         )
-        self.query_one("#brokers", Static).update(self._brokers(view, now))
-        self.query_one("#counters", Static).update(self._counters(view, affected))
-        self.query_one("#timeline", Static).update(self._timeline())
+        self.query_one("#brokers", Lines).put(self._brokers(view, now))
+        self.query_one("#counters", Lines).put(self._counters(view, affected))
+        self.query_one("#timeline", Lines).put(self._timeline())
         self.paint_probe(self.query_one("#probe", Static))
 
     def _brokers(self, view: View, now: int) -> Text:
@@ -143,7 +144,7 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
             self.folding = replace(self.folding, opened=self.folding.opened ^ {topic})
             self.repaint()
         elif self.feed.view and (one := self.feed.view.partitions.get(event.key)):
-            self.kops.push_screen(TopicScreen(one.topic))
+            self.kops.open(TopicScreen(one.topic))
 
     def action_elect(self) -> None:
         """The preferred leaders of the marked partitions, or of the one under the cursor."""

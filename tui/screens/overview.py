@@ -5,7 +5,6 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.widgets import Static
 
 from kops.cluster.metadata import NO_LEADER
 from kops.local.processes import PAUSED
@@ -14,25 +13,26 @@ from tui.rates import spark
 from tui.screens.base import KopsScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, count, under_min_isr
 from tui.widgets.grid import Grid, Heading, Row
+from tui.widgets.lines import Lines
 
 
 class OverviewScreen(KopsScreen):
     heading: ClassVar[str] = "overview"
 
     def body(self) -> ComposeResult:
-        yield Static(id="figures")
+        yield Lines(id="figures")
         yield Grid(id="attention")
-        yield Static(id="timeline")
+        yield Lines(id="timeline")
 
     def paint(self) -> None:
         view, grid = self.feed.view, self.query_one("#attention", Grid)
         if view is None:
             grid.empty = lambda: f"asking {LOADING}"
             return
-        self.query_one("#figures", Static).update(self._figures(view))
+        self.query_one("#figures", Lines).put(self._figures(view))
         grid.empty = lambda: "nothing needs attention"
         grid.show([Heading("NEEDS ATTENTION", 24), Heading("WHY", most=70), Heading("SEE", 10)], self._attention(view))
-        self.query_one("#timeline", Static).update(self._last())
+        self.query_one("#timeline", Lines).put(self._last())
 
     def _figures(self, view: View) -> Text:
         rates = self.feed.rates
@@ -87,7 +87,7 @@ class OverviewScreen(KopsScreen):
     def _chosen(self, event: Grid.Chosen) -> None:
         row = event.grid.current
         if row is not None:
-            self.kops.go(str(row.cells[2]))
+            self.kops.go(str(row.cells[2]), deeper=True)
 
 
 def _row(what: str, why: str, see: str, style: str) -> Row:

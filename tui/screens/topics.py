@@ -1,7 +1,7 @@
 """The topics, and behind each its partitions and settings."""
 
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -60,12 +60,8 @@ class TopicsScreen(Deeds):
         view, grid = self.feed.view, self.query_one(Grid)
         grid.empty = lambda: f"asking for the topics {LOADING}" if view is None else "there are no topics yet"
         if view is not None:
-            grid.show(HEADINGS, [self._row(view, one) for one in sorted(view.topics, key=lambda one: one.internal)])
-
-    def _row(self, view: View, topic: Topic) -> Row:
-        """Worked out when it is drawn, or sorted by: of a thousand topics few are on the screen."""
-        worked_out = cache(partial(self._work_out, view, topic))
-        return Row(topic.name, lambda: worked_out()[0], lambda column: worked_out()[1][column])
+            topics = sorted(view.topics, key=lambda one: one.internal)
+            grid.show(HEADINGS, [Row.late(one.name, partial(self._work_out, view, one)) for one in topics])
 
     def _work_out(self, view: View, topic: Topic) -> tuple[Cells, tuple[object, ...]]:
         """Cells, and what they are sorted by."""
@@ -92,17 +88,17 @@ class TopicsScreen(Deeds):
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:
-        self.kops.push_screen(TopicScreen(event.key))
+        self.kops.open(TopicScreen(event.key))
 
     def action_tail(self) -> None:
         row = self.query_one(Grid).current
         if row is not None:
-            self.kops.go("records", row.key)
+            self.kops.go("records", row.key, deeper=True)
 
     def action_isr(self) -> None:
         row = self.query_one(Grid).current
         if row is not None:
-            self.kops.go("isr", row.key)
+            self.kops.go("isr", row.key, deeper=True)
 
     def action_delete(self) -> None:
         """The marked topics, or the one under the cursor: the plan, and its name typed."""
@@ -204,14 +200,14 @@ class TopicScreen(Deeds):
         return Row(one.name, cells, sorts)
 
     def action_tail(self) -> None:
-        self.kops.go("records", self.topic)
+        self.kops.go("records", self.topic, deeper=True)
 
     def action_isr(self) -> None:
-        self.kops.go("isr", self.topic)
+        self.kops.go("isr", self.topic, deeper=True)
 
     def action_groups(self) -> None:
         """The groups that have committed something for this topic."""
-        self.kops.go("groups")
+        self.kops.go("groups", deeper=True)
         shown = self.app.screen
         if isinstance(shown, GroupsScreen):
             shown.only_of(self.topic)

@@ -4,6 +4,7 @@ Textual's DataTable lays out anew for every row that is added or removed; here r
 the screen are ever rendered.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+
+SORT_SHARE = 50
+"""So many times as long as sorting took, the same rows are not sorted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,18 @@ class Row:
         self._sorts = sorts
         self._cells = cells
         self._text = text
+
+    @classmethod
+    def late(cls, key: str, work_out: Callable[[], tuple[Cells, Sequence[object]]]) -> "Row":
+        """One whose cells, and what they are sorted by, are worked out together, once, when they are first needed."""
+        made: list[tuple[Cells, Sequence[object]]] = []
+
+        def both() -> tuple[Cells, Sequence[object]]:
+            if not made:
+                made.append(work_out())
+            return made[0]
+
+        return cls(key, lambda: both()[0], lambda column: both()[1][column])
 
     @property
     def cells(self) -> Cells:
@@ -122,6 +138,7 @@ class Grid(ScrollView, can_focus=True):
         self._all: Sequence[Row] = ()
         self._at = 0
         """Where the cursor was found last."""
+        self._sort_again = 0.0
         self._first_width = 12
 
     # data
@@ -129,7 +146,7 @@ class Grid(ScrollView, can_focus=True):
     def show(self, headings: Sequence[Heading], rows: Sequence[Row]) -> None:
         """Replace what is shown; cursor and scroll stay with their keys. The very same rows are only drawn anew."""
         self.headings = tuple(headings)
-        if rows is self._all and self.sorted_by is None:
+        if rows is self._all and (self.sorted_by is None or time.monotonic() < self._sort_again):
             self.refresh()
             return
         self._all = rows
@@ -158,8 +175,9 @@ class Grid(ScrollView, can_focus=True):
         needle = self.needle.lower()
         rows = [row for row in self._all if _matches(row, needle)] if needle else list(self._all)
         if self.sorted_by is not None:
-            column = self.sorted_by
+            column, began = self.sorted_by, time.monotonic()
             rows.sort(key=lambda row: _sort_key(row.sort_value(column)), reverse=self.descending)
+            self._sort_again = time.monotonic() + SORT_SHARE * (time.monotonic() - began)
         elif self.descending:
             rows.reverse()
         self.rows = rows
@@ -280,9 +298,9 @@ class Grid(ScrollView, can_focus=True):
         return self.marks or action not in ("mark", "mark_all")
 
     def action_sort(self) -> None:
-        """The next column; after the last one the order in which rows are given."""
-        following = 0 if self.sorted_by is None else self.sorted_by + 1
-        self.sorted_by = following if following < len(self.headings) else None
+        """The next column that is shown; after the last one the order in which rows are given."""
+        shown = (index for index, _, _ in self.columns())
+        self.sorted_by = next((index for index in shown if self.sorted_by is None or index > self.sorted_by), None)
         self._arrange()
         self._reveal()
         self.post_message(self.Moved(self))
@@ -357,7 +375,7 @@ def _matches(row: Row, needle: str) -> bool:
 
 def _sort_key(value: object) -> tuple[int, float, str]:
     """Numbers before words, both in their own order."""
-    if isinstance(value, int | float):
-        return 0, float(value), ""
+    if isinstance(value, (int, float)):
+        return 0, value, ""
     text = value.plain if isinstance(value, Text) else str(value)
     return (0, float(text), "") if text.replace(".", "", 1).isdigit() else (1, 0.0, text)

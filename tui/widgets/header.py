@@ -1,10 +1,10 @@
 """The two lines above every screen: which cluster, how it is, how old the data is."""
 
 from rich.text import Text
-from textual.widgets import Static
 
 from tui.feed import Feed
 from tui.snapshots import LOADING, UNAVAILABLE, Condition, View, age, health
+from tui.widgets.lines import Lines
 
 _COLOURS = {
     Condition.LIVE: "bold green",
@@ -19,7 +19,7 @@ _COLOURS = {
 LONG, SHORT = ("under-replicated", "under-min-ISR", "offline"), ("URP", "<min-ISR", "offline")
 
 
-class Header(Static):
+class Header(Lines):
     """Context, cluster, controller; counters; LIVE, PAUSED or STALE with the age of the data and the reason."""
 
     DEFAULT_CSS = "Header { height: 2; padding: 0 1; background: $panel; }"
@@ -33,7 +33,7 @@ class Header(Static):
 
     def show(self, feed: Feed, title: str) -> None:
         self.shown = (feed, title)
-        self.update(Text("\n").join([self._first(feed, title), self._second(feed)]))
+        self.put(Text("\n").join([self._first(feed, title), self._second(feed)]))
 
     def _first(self, feed: Feed, title: str) -> Text:
         context, view = feed.context, feed.view
