@@ -278,7 +278,7 @@ def _check_added(
     existing: Mapping[int, Sequence[int]], total: int, given: Sequence[Sequence[int]], brokers: set[int]
 ) -> Assignment:
     """ZkAdminManager.createPartitions, AdminZkClient.validateReplicaAssignment (KIP-195)."""
-    unknown = sorted({broker for replicas in given for broker in replicas} - brokers)
+    unknown = dict.fromkeys(broker for replicas in given for broker in replicas if broker not in brokers)
     added = {len(existing) + index: tuple(replicas) for index, replicas in enumerate(given)}
     factor = len(existing[0])
     uneven = {index: len(replicas) for index, replicas in added.items() if len(replicas) != factor}

@@ -103,8 +103,9 @@ async def controlled_shutdown(ctx: Context, request: ControlledShutdownRequest) 
     controller: Controller = ctx.services.controller
     try:
         remaining = await controller.controlled_shutdown(request.broker_id, request.broker_epoch)
-    except KafkaError as error:
-        return ControlledShutdownResponse(error_code=int(error.code))
+    except KafkaError as error:  # Kafka says that its controller moved on
+        moved = error.code == ErrorCode.NOT_CONTROLLER
+        return ControlledShutdownResponse(error_code=int(ErrorCode.STALE_CONTROLLER_EPOCH if moved else error.code))
     return ControlledShutdownResponse(
         remaining_partitions=[RemainingPartition(topic_name=topic, partition_index=index) for topic, index in remaining]
     )

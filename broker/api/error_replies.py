@@ -146,9 +146,10 @@ def _reflect(mirror: Mirror, request: Any, reply: Any, version: int, code: int, 
         _mark(made, version, code, message)
         if mirror.offset is not None:
             setattr(made, mirror.offset, -1)
+        nullable = [field.name for field in shape_of(type(made)).fields if field.is_nullable(version)]
         for name, source in mirror.names.items():
             value = getattr(element, source) if source else element
-            if value is not None:
+            if value is not None or name in nullable:
                 setattr(made, name, value)
         if mirror.inner is not None:
             _reflect(mirror.inner, element, made, version, code, message)

@@ -56,7 +56,7 @@ async def _elect(ctx: Context, asked: Sequence[tuple[str, int]] | None, election
             raise
         metadata: MetadataCache = ctx.services.metadata
         every = [(topic, index) for topic, index, _ in metadata.all_partitions()] if asked is None else asked
-        return dict.fromkeys(every, (error.code, error.message))
+        return dict.fromkeys(every, (error.code, None))
     return {(topic, index): outcome for (topic, index), outcome in found.items()}
 
 

@@ -39,9 +39,9 @@ def _budget(timeout_ms: int) -> float:
     return timeout_ms / 1000 if timeout_ms > 0 else WORK_SECONDS
 
 
-def _check_controller(ctx: Context) -> None:
+def _check_controller(ctx: Context, message: str | None = None) -> None:
     if not ctx.services.controller.is_active:
-        raise KafkaError(ErrorCode.NOT_CONTROLLER)
+        raise KafkaError(ErrorCode.NOT_CONTROLLER, message)
 
 
 async def _shown(ctx: Context, timeout_ms: int, shows: Callable[[MetadataCache], bool]) -> bool:
@@ -59,7 +59,7 @@ async def _shown(ctx: Context, timeout_ms: int, shows: Callable[[MetadataCache],
 @api(ApiKey.CREATE_TOPICS, 0, 7)
 async def create_topics(ctx: Context, request: CreateTopicsRequest) -> CreateTopicsResponse:
     """One result per topic; a name that comes twice is refused. Reports the shape from version 5 (KIP-525)."""
-    _check_controller(ctx)
+    _check_controller(ctx, message="")
     names = [topic.name for topic in request.topics]
     results: list[CreatableTopicResult] = []
     created: dict[str, CreatedTopic] = {}

@@ -16,6 +16,7 @@ from broker.wire.messages.alter_replica_log_dirs import (
     AlterReplicaLogDirsRequest,
     AlterReplicaLogDirTopic,
 )
+from broker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from broker.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
 from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from broker.wire.schema import shape_of
@@ -49,6 +50,12 @@ def test_an_error_reply_can_be_sent_and_says_the_error(key: ApiKey) -> None:
         ]
         # DescribeLogDirs had no place for an error of the whole before version 3: Kafka answers with no directory
         assert any(41 in each for each in said) or (key, version < 3) == (ApiKey.DESCRIBE_LOG_DIRS, True)
+
+
+def test_a_topic_that_was_asked_for_by_id_has_no_name_in_the_error() -> None:
+    request = DeleteTopicsRequest(topics=[DeleteTopicState(name=None)])
+    (topic,) = error_reply(ApiKey.DELETE_TOPICS, 6, request, ErrorCode.NOT_CONTROLLER).responses
+    assert (topic.name, topic.error_code) == (None, ErrorCode.NOT_CONTROLLER)
 
 
 def test_errors_stand_with_the_partition_that_was_asked_for() -> None:
