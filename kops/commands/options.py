@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kops.commands.run import Run, Settings
+from kops.errors import translate
 
 _HELP: dict[str, tuple[Any, Any, Any]] = {
     "context": (
@@ -117,7 +118,8 @@ def _run(function: Callable[..., None], settings: Settings, kind: str, values: d
     except typer.Exit:
         raise
     except BaseException as error:
-        raise CommandFailed(run, error, settings, kind) from error
+        known = translate(error)
+        raise CommandFailed(run, run.explained(known) if run and known else error, settings, kind) from error
     finally:
         if run is not None:
             run.close()

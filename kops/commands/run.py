@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from kops.columns import View
 from kops.contexts import Context, Overrides, resolve
 from kops.errors import BadUsage, Exit, KopsError, Refused, translate
+from kops.listeners import Listener, answering
 from kops.render.output import FORMATS, Output
 from kops.session import Session
 
@@ -120,8 +121,18 @@ class Run:
                 known = translate(error)
                 if known is None:
                     raise
-                self.errors.append(known)
+                self.errors.append(self.explained(known))
         return done
+
+    def explained(self, error: KopsError) -> KopsError:
+        """With the cause of a time-out, where ZooKeeper is away: brokers wait for it, and may still do it then."""
+        if error.code not in ("RequestTimedOutError", "KafkaTimeoutError") or not self.context.zookeeper:
+            return error
+        try:
+            answering(self.context.zookeeper.partition("/")[0].split(","), Listener.ZOOKEEPER)
+        except KopsError as away:
+            error.do = f"Because {away.what}. Brokers wait for it, and may still do this when it is back."
+        return error
 
     @property
     def exit_code(self) -> int:

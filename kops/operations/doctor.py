@@ -11,7 +11,7 @@ from kops.cluster import legacy, logdirs, reassignments, replicas, topic_use, to
 from kops.cluster.logdirs import LogDirectory
 from kops.cluster.metadata import NO_LEADER, Partition, Snapshot, Topic, on_every_broker, snapshot
 from kops.cluster.reassignments import Move
-from kops.errors import KopsError
+from kops.errors import translate
 from kops.local import data_dirs
 from kops.local.data_dirs import DELETE, FUTURE, REPLICA, DataDir, PartitionDir
 from kops.session import Session
@@ -48,6 +48,9 @@ class Chart:
     needed: Mapping[str, int]
     not_deleting: Sequence[int]
     unseen: str = ""
+    """Why ZooKeeper was not looked at."""
+    named: bool = False
+    """A ZooKeeper is named: that it is away is what is wrong."""
 
     @property
     def alive(self) -> set[int]:
@@ -80,6 +83,7 @@ def chart(session: Session, given: Sequence[str] = ()) -> Chart:
         needed=replicas.min_insync(session, names),
         not_deleting=topic_use.rules(session, brokers).not_deleting if marked else (),
         unseen=unseen,
+        named=bool(session.context.zookeeper),
     )
 
 
@@ -101,8 +105,11 @@ def _zookeeper(
         return None, frozenset(), frozenset(), {}, why
     try:
         client = session.zookeeper
-    except KopsError as error:
-        return None, frozenset(), frozenset(), {}, error.what
+    except Exception as error:
+        known = translate(error)
+        if known is None:
+            raise
+        return None, frozenset(), frozenset(), {}, known.what
     found = {topic.name: topic for topic in legacy.topics(client)}
     away = [p for topic in found.values() for p in topic.partitions if p.under_replicated]
     changed = topic_znodes.state_changes(client, [(p.topic, p.index) for p in away])
@@ -114,10 +121,12 @@ def examine(seen: Chart) -> list[Ailment]:
     """Every finding, the worst first."""
     checks = (_controller, _brokers, _partitions, _deletions, _views, _znodes, _replicas, _leftovers, _moves, _leaders)
     found = [ailment for check in checks for ailment in check(seen)]
-    if seen.unseen:
-        found.append(
-            Ailment(NOTE, "zookeeper", "ZooKeeper", f"not looked at: {seen.unseen}", "Name it, and ask again.")
-        )
+    if seen.unseen and seen.named:
+        what = f"{seen.unseen}: nothing can be created, deleted, altered or elected"
+        found.append(Ailment(PROBLEM, "zookeeper", "ZooKeeper", what, "kops zookeeper start FILE, or kops up"))
+    elif seen.unseen:
+        what = f"not looked at: {seen.unseen}"
+        found.append(Ailment(NOTE, "zookeeper", "ZooKeeper", what, "Name it, and ask again."))
     return sorted(found, key=lambda ailment: ailment.level != PROBLEM)
 
 

@@ -60,6 +60,12 @@ def test_a_partition_that_nobody_leads() -> None:
     assert (PROBLEM, "offline", "t-0") in told(chart(partition(leader=-1, isr=(2,))))
 
 
+def test_a_zookeeper_that_is_away_is_a_problem_and_one_that_nobody_named_is_not() -> None:
+    unseen = replace(chart(), zookeeper=None, unseen="no ZooKeeper answers")
+    assert told(unseen) == [(NOTE, "zookeeper", "ZooKeeper")]
+    assert told(replace(unseen, named=True)) == [(PROBLEM, "zookeeper", "ZooKeeper")]
+
+
 def test_leaders_that_are_not_the_preferred_ones_are_only_noted() -> None:
     assert told(chart(partition(leader=2))) == [(NOTE, "leaders", "cluster")]
 
