@@ -19,7 +19,7 @@ from tui.commands import COMMANDS, Completion, parse
 from tui.feed import Feed
 from tui.history import clock
 from tui.keys import OrderlyKeys
-from tui.messages import Fresh
+from tui.messages import Fresh, whole
 from tui.replay import ReplayFeed
 from tui.screens.base import KopsScreen
 from tui.screens.brokers import BrokersScreen
@@ -229,7 +229,7 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         try:
             self.exit(contexts.resolve(Overrides(context=name or None)))
         except KopsError as error:
-            self.say(f"{error.what} {error.do}", bad=True)
+            self.say(whole(error), bad=True)
 
     def _paint_in(self, name: str) -> None:
         """Other colours, for this run; `kops tui --theme` and KOPS_THEME choose them from the start."""

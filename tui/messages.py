@@ -1,16 +1,14 @@
-"""What the feed tells the application, and what widgets tell their screens."""
+"""What the feed tells the application, and failures as screens tell them."""
 
 from textual.message import Message
+
+from kops.errors import KopsError
 
 
 class Fresh(Message):
     """The feed has something newer: a view, gauges, a group list, a condition."""
 
 
-class Said(Message):
-    """A line for the person at the screen; ``bad`` when something failed."""
-
-    def __init__(self, text: str, bad: bool = False) -> None:
-        super().__init__()
-        self.text = text
-        self.bad = bad
+def whole(error: KopsError) -> str:
+    """What failed, and what to do about it."""
+    return f"{error.what}. {error.do}" if error.do else error.what

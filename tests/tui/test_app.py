@@ -252,6 +252,19 @@ async def test_help_names_the_keys_that_work() -> None:
         assert not isinstance(app.screen, Help)
 
 
+async def test_words_that_need_more_than_a_line_get_it() -> None:
+    app, feed = dashboard("topics")
+    async with app.run_test(size=(80, 24)) as pilot:
+        feed.show(view())
+        await settled(pilot)
+        app.say("why it failed, in many words " * 6, bad=True)
+        await settled(pilot)
+        assert app.screen.query_one("#line").size.height == 3
+        await pilot.press("colon", *"events", "enter")
+        await settled(pilot)
+        assert app.screen.query_one("#line").size.height == 1
+
+
 async def test_back_leads_to_where_one_came_from() -> None:
     app, feed = dashboard("topics")
     feed.answers = {"groups": [], "topic_settings": [], "offsets": {}}

@@ -19,6 +19,10 @@ from tui.widgets.lines import Lines
 if TYPE_CHECKING:
     from tui.app import KopsApp
 
+MOST_LINES = 4
+ROOM = 8
+"""Cells of a line that are left empty where words are not divided."""
+
 
 class KopsScreen(Screen[None]):
     """A screen under the header. ``needs``: what the feed is to measure while it is shown."""
@@ -105,11 +109,14 @@ class KopsScreen(Screen[None]):
         line = self.query_one("#line", Lines)
         text, bad = self.kops.said
         left = Text(text, "bold red" if bad else "") if text else self._screens()
+        rows = min(MOST_LINES, -(-left.cell_len // max(20, line.size.width - ROOM))) if text else 1
+        if line.styles.height is None or line.styles.height.value != rows:
+            line.styles.height = rows
         grid = self.grid
         if grid is not None and (grid.needle or grid.marked):
             marked = f"   {len(grid.marked)} marked" if grid.marked else ""
             right = f"/{grid.needle}   {len(grid.rows)} of {grid.total}{marked}" if grid.needle else marked.strip()
-            left.truncate(max(0, line.size.width - len(right) - 1), overflow="ellipsis", pad=True)
+            left.truncate(max(0, rows * line.size.width - len(right) - 1), overflow="ellipsis", pad=rows == 1)
             left.append(" " + right, "bold")
         line.put(left)
 

@@ -4,6 +4,7 @@ from textual import work
 
 from kops.errors import KopsError
 from tui import actions
+from tui.messages import whole
 from tui.screens.base import KopsScreen
 from tui.widgets.dialogs import Choose, Confirm
 
@@ -42,4 +43,4 @@ class BrokersMenu(KopsScreen):
         try:
             self.kops.say(await self.feed.act(verb, server))
         except KopsError as error:
-            self.kops.say(f"{error.what} {error.do}".strip(), bad=True)
+            self.kops.say(whole(error), bad=True)

@@ -10,6 +10,7 @@ from kops.operations.targets import Target, Where
 from kops.session import Session
 from tui import deeds
 from tui.deeds import Prepared
+from tui.messages import whole
 from tui.screens.base import KopsScreen
 from tui.snapshots import LOADING
 from tui.widgets.dialogs import Ask, Choose, Confirm
@@ -53,7 +54,7 @@ class Deeds(KopsScreen):
             if self.grid is not None:
                 self.grid.marked.clear()
         except KopsError as error:
-            self.kops.say(f"{what}: {error.what} {error.do}".strip(), bad=True)
+            self.kops.say(f"{what}: {whole(error)}", bad=True)
 
     def may(self, what: str) -> bool:
         """Whether this context may be changed; says so when not."""

@@ -10,6 +10,7 @@ from textual.widgets import Static
 from kops.cluster.drills import Drill, Report
 from kops.cluster.probe import Tally
 from kops.errors import KopsError
+from tui.messages import whole
 from tui.screens.base import KopsScreen
 from tui.snapshots import LOADING, count
 from tui.widgets.dialogs import Choose, Confirm, Plan
@@ -69,7 +70,7 @@ class DrillMenu(KopsScreen):
             report = await self.feed.drill(plan)
             self.kops.say(f"drill: {report.verdict}", bad=report.verdict != "ok")
         except KopsError as error:
-            self.kops.say(f"drill: {error.what} {error.do}".strip(), bad=True)
+            self.kops.say(f"drill: {whole(error)}", bad=True)
 
     def paint_probe(self, line: Static) -> None:
         """Below the timeline; nothing at all before the first drill."""

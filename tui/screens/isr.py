@@ -24,7 +24,7 @@ from tui.widgets.lines import Lines
 
 MANY = 500
 """From so many partitions on only those that are affected are shown at first."""
-LEGEND = "L leads  F in sync  o out of sync  x away  * preferred"
+LEGEND = "L leads  F in sync  o out  x away  * preferred"
 
 
 class IsrScreen(BrokersMenu, DrillMenu, Deeds):

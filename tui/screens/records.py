@@ -14,6 +14,7 @@ from textual.widgets import Static
 from kops.cluster.records import Record
 from kops.errors import KopsError
 from tui.history import clock
+from tui.messages import whole
 from tui.screens.base import KopsScreen
 from tui.snapshots import LOADING, UNAVAILABLE
 from tui.widgets.grid import Grid, Heading, Row
@@ -78,7 +79,7 @@ class RecordsScreen(KopsScreen):
                 if self.is_current:
                     self.kops.changed()
         except KopsError as error:
-            self.reason = f"{error.what} {error.do}"
+            self.reason = whole(error)
         self.repaint()
 
     def paint(self) -> None:

@@ -26,10 +26,22 @@ class Plan:
     """What must be typed to go on: for what cannot be taken back, and in protected contexts."""
 
 
+class Options(OptionList):
+    """A list that moves with the keys of tables, too."""
+
+    BINDINGS = [
+        Binding("j", "cursor_down"),
+        Binding("k", "cursor_up"),
+        Binding("g", "first"),
+        Binding("G", "last"),
+        Binding("l", "select"),
+    ]
+
+
 class Choose(ModalScreen[str | None]):
     """One of several; None for none of them."""
 
-    BINDINGS = [Binding("escape", "no", "back")]
+    BINDINGS = [Binding("escape,h,q", "no", "back")]
 
     def __init__(self, title: str, options: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -39,7 +51,7 @@ class Choose(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Text(self.question, "bold"))
-            yield OptionList(*(Option(text, id=key) for key, text in self.options))
+            yield Options(*(Option(text, id=key) for key, text in self.options))
             yield Static(Text("enter chooses, esc goes back", "dim"))
 
     @on(OptionList.OptionSelected)
