@@ -38,6 +38,11 @@ TIMEOUT = 3.0
 LONGEST_WAIT = 10.0
 TAIL = 20
 """Records of each partition that are shown at once when a topic is followed."""
+REASONS = {
+    "NodeNotReadyError": "no broker answers",
+    "KafkaConnectionError": "the broker that was asked broke off the connection",
+}
+"""What kafka-python has no words for."""
 INTERVALS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 MEASURED = 2000
 """Partitions whose replicas are measured at each look."""
@@ -282,8 +287,7 @@ class Feed:
 
     def _look_failed(self, error: KopsError) -> None:
         self._failures += 1
-        # The client has given up every broker that it knows, and names none.
-        self.reason = "no broker answers" if error.code == "NodeNotReadyError" else error.what
+        self.reason = REASONS.get(error.code, error.what)
         if self.view is not None and self._failures % 3 == 0:
             # What the client knows may be out of date altogether: begin again from the bootstrap servers.
             stale, self._session = self._session, Session(self.context, TIMEOUT, client_id="kops-tui")
