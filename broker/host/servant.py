@@ -16,6 +16,8 @@ from enum import Enum
 from multiprocessing.connection import Connection
 from typing import Any
 
+from broker.host.workers import ServantDied
+
 NICE = 10
 
 
@@ -23,10 +25,6 @@ class Outcome(Enum):
     STEP = 0
     END = 1
     FAILED = 2
-
-
-class ServantDied(Exception):
-    """The process ended before its work did: it was killed, perhaps for want of memory."""
 
 
 class Servant:

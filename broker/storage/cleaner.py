@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from broker.config import KafkaConfig
 from broker.host import Host, LogDirFailed
 from broker.host.files import write_atomically
-from broker.host.servant import ServantDied
+from broker.host.workers import ServantDied
 from broker.storage import checkpoints
 from broker.storage.checkpoints import CheckpointCorrupt
 from broker.storage.cleanable import Dirt, dirt_of, job_for
