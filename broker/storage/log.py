@@ -351,15 +351,15 @@ class Log:
         """Where the batch that holds ``offset`` (or the next one) starts."""
         if offset <= segment.base:
             return 0
+        hinted = self.positions.hinted(offset)
+        if hinted is not None:
+            return hinted
         if segment is self.segments[-1]:
             if offset >= self.log_end_offset:
                 return segment.size
             in_tail = self.positions.in_tail(offset)
             if in_tail is not None:
                 return in_tail
-        hinted = self.positions.hinted(offset)
-        if hinted is not None:
-            return hinted
         return segment.position_of(offset)
 
     # --- lookups
