@@ -39,10 +39,9 @@ async def load_dir(
         logger.info("log dir %s was not left cleanly: recovering %d logs", path, len(names))
     try:
         present = {(topic, partition) for topic, partition, _ in names}
-        points, starts, watermarks = [
-            await _offsets(files, f"{path}/{name}", present)
-            for name in (checkpoints.RECOVERY_POINT, checkpoints.LOG_START, checkpoints.REPLICATION)
-        ]
+        points, _ = await _offsets(files, f"{path}/{checkpoints.RECOVERY_POINT}", present)
+        starts, _ = await _offsets(files, f"{path}/{checkpoints.LOG_START}", present)
+        watermarks, log_dir.lost = await _offsets(files, f"{path}/{checkpoints.REPLICATION}", present)
         loaded = []
         configs: dict[str, LogConfig] = {}
         resume = host.clock.monotonic() + SLICE_SECONDS
@@ -74,20 +73,24 @@ async def load_dir(
     return loaded
 
 
-async def _offsets(files: Files, path: str, present: Set[tuple[str, int]]) -> dict[tuple[str, int], int]:
-    """A damaged checkpoint counts as none (Kafka takes the directory offline): the logs know better, or are checked.
+Offsets = dict[tuple[str, int], int]
 
-    Lines of logs that are not ``present`` are taken out, durably: later logs of these names must not inherit them.
+
+async def _offsets(files: Files, path: str, present: Set[tuple[str, int]]) -> tuple[Offsets, Offsets]:
+    """Those of logs that are ``present``, and those of others.
+
+    A damaged checkpoint counts as none (Kafka takes the directory offline): the logs know better, or are checked. Lines
+    of logs that are not ``present`` are taken out, durably: later logs of these names must not inherit them.
     """
     try:
         offsets = checkpoints.read_offsets(files, path)
     except CheckpointCorrupt as error:
         logger.error("%s; it counts as missing, and is written anew", error)
-        return {}
+        return {}, {}
     known = {key: offset for key, offset in offsets.items() if key in present}
     if len(known) < len(offsets):
         await write_durably(files, path, checkpoints.format_offsets((*key, known[key]) for key in known))
-    return known
+    return known, {key: offset for key, offset in offsets.items() if key not in known}
 
 
 def _partition_dirs(host: Host, log_dir: LogDir) -> list[tuple[str, int, str]]:

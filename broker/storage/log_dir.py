@@ -20,6 +20,7 @@ class LogDir:
         "dice",
         "files",
         "is_offline",
+        "lost",
         "on_failed",
         "on_truncated",
         "open_files",
@@ -34,6 +35,8 @@ class LogDir:
         self.dice = dice
         self.open_files = OpenFiles(512) if open_files is None else open_files
         self.is_offline = False
+        self.lost: dict[tuple[str, int], int] = {}
+        """High watermarks of partitions that should lie here, and do not."""
         self.on_failed: Callable[[LogDir, OSError], None] = _ignore_failure
         self.checkpoint_recovery: Callable[[], Awaitable[None]] = _no_checkpoint
         self.on_truncated: Callable[[Log], None] = _ignore_flush

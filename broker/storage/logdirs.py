@@ -227,6 +227,8 @@ class LogDirs:
                 message = f"no log of {topic}-{partition} in the online log dirs, and some are offline"
                 raise KafkaError(ErrorCode.KAFKA_STORAGE_ERROR, message)
             log = self._create(topic, partition, config)
+            lost = [each.lost.pop((topic, partition), 0) for each in self._dirs.values()]
+            log.may_lack_committed = not is_new and any(lost)
             logger.log(level, "%s-%d: log created in %s", topic, partition, log.log_dir)
         if topic_id is not None and topic_id.int:
             if log.topic_id is None:
@@ -294,6 +296,7 @@ class LogDirs:
         Raises LogDirFailed.
         """
         name = directory_names.stray_name(log.topic, log.partition, self._host.dice.uuid().hex)
+        log.dir.lost[log.topic, log.partition] = log.high_watermark
         if self._logs.get((log.topic, log.partition)) is log:
             del self._logs[log.topic, log.partition]
             self.cleaner.forget(log)

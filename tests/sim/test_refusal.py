@@ -15,10 +15,11 @@ from tests.sim.test_failover import controller_of, leader_of
 
 RECORDS = [b"%d" % number for number in range(20)]
 CHECKPOINT_SECONDS = 6.0
+DIRECTORY, LOG = "/kafka-logs/orders-0", "00000000000000000000.log"
 
 
 class Drama:
-    """The leader and the controller are killed; the leader is back, with half of its log, before a new controller."""
+    """The leader and the controller are killed; the leader is back without some of its log, before a new one."""
 
     def __init__(self) -> None:
         self.cluster = Cluster(5, min_insync_replicas=1, kops_controller_fast_failover_enable=False)
@@ -35,13 +36,22 @@ class Drama:
         error: int = reply.topics[0].error_code
         return error
 
-    def lose_half(self) -> None:
-        files = self.cluster.disks[f"broker-{self.victim}"].names
-        inode = files["/kafka-logs/orders-0/00000000000000000000.log"]
+    def lose(self, what: str) -> None:
+        names = self.cluster.disks[f"broker-{self.victim}"].names
+        if what == "its directory":
+            for name in [name for name in names if name.startswith(DIRECTORY)]:
+                del names[name]
+            return
+        inode = names[f"{DIRECTORY}/{'partition.metadata' if what == 'its topic id' else LOG}"]
         assert inode is not None
-        del inode.data[len(inode.data) // 2 :]
+        if what == "its topic id":
+            text = inode.data.decode()
+            at = text.index("topic_id: ") + 12
+            inode.data[at : at + 1] = b"A" if text[at] != "A" else b"B"
+        else:
+            del inode.data[len(inode.data) // 2 :]
 
-    def play(self) -> list[bytes]:
+    def play(self, what: str) -> list[bytes]:
         """What a consumer reads in the end."""
         cluster = self.cluster
         assert cluster.call(self.create()) == ErrorCode.NONE
@@ -51,7 +61,7 @@ class Drama:
         cluster.world.run(CHECKPOINT_SECONDS)
         cluster.kill(self.victim)
         cluster.kill(self.controller)
-        self.lose_half()
+        self.lose(what)
         cluster.start_broker(self.victim)
         cluster.until(self.is_controlled, 30, "another controller")
         cluster.world.run(2)
@@ -73,14 +83,15 @@ class Drama:
         return len(ends) == 1 and all(state is not None and len(state.isr) == 3 for state in states)
 
 
+@pytest.mark.parametrize("what", ["half of its log", "its directory", "its topic id"])
 @pytest.mark.parametrize("looks", [True, False])
-def test_a_leader_that_has_lost_records_gives_way_to_one_that_has_them(looks: bool) -> None:
+def test_a_leader_that_has_lost_records_gives_way_to_one_that_has_them(what: str, looks: bool) -> None:
     drama = Drama()
     try:
         if looks:
-            assert drama.play() == RECORDS
+            assert drama.play(what) == RECORDS
         else:
             with patch.object(RoleChanges, "_check_complete", lambda *_: None):
-                assert len(drama.play()) < len(RECORDS)
+                assert len(drama.play(what)) < len(RECORDS)
     finally:
         drama.cluster.close()
