@@ -50,6 +50,15 @@ _WITHOUT_LOG_START: Final = frozenset(
     }
 )
 """Errors of an append that do not say where the log begins (ReplicaManager.appendToLocalLog)."""
+_SAID_OF_KNOWN: Final = frozenset(
+    {
+        ErrorCode.INVALID_RECORD,
+        ErrorCode.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+        ErrorCode.INVALID_TXN_STATE,
+    }
+)
+"""Errors of records that are found before the partition is looked up, and stand behind its being unknown."""
 
 Answer = ProduceResponse | bytes | NoReply | Close
 
@@ -127,8 +136,10 @@ class _Produce:
                 raise NeedsWorker
             appended = self._replicas.append(topic, data.index, records, self._request.acks, walked=walked)
         except KafkaError as error:
-            _refuse(answer, error)
             hosted = self._replicas.get(topic, data.index)
+            if hosted is None and error.code in _SAID_OF_KNOWN and not self._is_known(topic, data.index):
+                error = KafkaError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            _refuse(answer, error)
             if records is not None and hosted is not None and error.code not in _WITHOUT_LOG_START:
                 answer.log_start_offset = hosted.log.log_start_offset
         except LogDirFailed:
@@ -161,6 +172,9 @@ class _Produce:
                 raise KafkaError(ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
             raise KafkaError(ErrorCode.INVALID_TXN_STATE, "this partition is in no transaction")
         return records
+
+    def _is_known(self, topic: str, index: int) -> bool:
+        return self._ctx.services.metadata.partition(topic, index) is not None
 
     def _appended(self, appended: Appended, answer: PartitionProduceResponse) -> None:
         hosted, info = appended

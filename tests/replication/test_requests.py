@@ -270,6 +270,12 @@ async def test_damaged_and_missing_batches_are_refused_in_their_partitions_place
     assert cluster.brokers[1].values == []
 
 
+async def test_what_is_unknown_is_said_before_what_is_wrong_with_records(make_cluster: Make) -> None:
+    cluster = await lone_leader(make_cluster)
+    response = await send(cluster, ApiKey.PRODUCE, 9, produce_request(b"", topic="nowhere"))
+    assert response.responses[0].partition_responses[0].error_code == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+
+
 async def test_a_refused_batch_is_told_where_the_log_begins(make_cluster: Make) -> None:
     cluster = await lone_leader(make_cluster)
     batch = bytes(build_batch([Record(5, 1_700_000_000_000, b"k", b"v")], base_offset=5))
