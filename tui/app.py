@@ -34,7 +34,7 @@ from tui.screens.zookeeper import ZooKeeperScreen
 from tui.widgets.command_bar import CommandBar
 
 SKIP_MS = 5000
-COLLECT_SECONDS = 15.0
+COLLECT_SECONDS = 30.0
 """Dialogs and screens that were closed are cycles, and Python looks for those seldom here: see kops.commands.tui."""
 PAUSE_SECONDS = 2.0
 PAINT_SHARE = 5
@@ -93,14 +93,14 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         self.feed.start()
         self.push_screen(self.first)
         self.set_interval(0.5, self._tick)
-        self.set_interval(COLLECT_SECONDS, self._collect)
+        self.set_timer(COLLECT_SECONDS, self._collect)
 
     def _collect(self) -> None:
         """It takes up to some 100 ms: not while somebody types."""
-        if asyncio.get_running_loop().time() - self.typed_at < PAUSE_SECONDS:
-            self.set_timer(PAUSE_SECONDS, self._collect)
-        else:
+        quiet = asyncio.get_running_loop().time() - self.typed_at > PAUSE_SECONDS
+        if quiet:
             gc.collect()
+        self.set_timer(COLLECT_SECONDS if quiet else PAUSE_SECONDS, self._collect)
 
     async def on_unmount(self) -> None:
         await self.feed.stop()
@@ -129,7 +129,12 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         """Without anything new ages grow, highlights end, and a probe goes on."""
         if self.feed.drilling or self.feed.history.is_fresh(self.feed.wall()):
             self._paint()
-        elif self._shown is not None:
+        else:
+            self._header()
+
+    def _header(self) -> None:
+        """At once: what a key did is not painted some time later."""
+        if self._shown is not None:
             self._shown.repaint_header()
 
     @property
@@ -246,9 +251,11 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
 
     def action_pause(self) -> None:
         self.feed.pause(not self.feed.paused)
+        self._header()
 
     def action_interval(self, by: int) -> None:
         self.feed.hasten(by)
+        self._header()
 
     def action_skip(self, by: int) -> None:
         """In a replay: some seconds back or on."""

@@ -24,8 +24,8 @@ class Rates:
             self.totals.append(grown * 1000 / (at - before_at))
         self._readings.append((at, counters))
 
-    def rate(self, names: Sequence[str]) -> float | None:
-        """Per second over the window, of these counters together; None before there are two readings of one."""
+    def rate(self, names: Sequence[str] | None = None) -> float | None:
+        """Per second over the window, of these counters (or all) together; None before two readings of one."""
         if len(self._readings) < 2:
             return None
         now_at, now = self._readings[-1]
@@ -34,7 +34,7 @@ class Rates:
         )
         if begin_at == now_at:
             begin_at, begin = self._readings[-2]
-        both = [name for name in names if name in now and name in begin]
+        both = [name for name in (now if names is None else names) if name in now and name in begin]
         if not both:
             return None
         return sum(max(0, now[name] - begin[name]) for name in both) * 1000 / (now_at - begin_at)

@@ -3,7 +3,7 @@
 Three things are never mixed up: not asked yet (``...``), asked and not to be had (``-``), and a number, which may be 0.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -89,11 +89,20 @@ class Partitions(dict[str, Partition]):
         return sum(not one.preferred_leads for one in self.values() if one.leader != NO_LEADER)
 
     def under_min_isr(self, floor: Mapping[str, int]) -> int:
-        if self._under is None or self._under[0] is not floor:
-            self._under = floor, sum(under_min_isr(one, floor) for one in self.values())
-        return self._under[1]
+        return sum(under_min_isr(one, floor) for _, parts in self.ailing(floor).values() for one in parts)
 
-    _under: tuple[Mapping[str, int], int] | None = None
+    def ailing(self, floor: Mapping[str, int]) -> Mapping[str, tuple[int, list[Partition]]]:
+        """By topic how many partitions it has, and those that are not whole."""
+        if self._ailing is None or self._ailing[0] is not floor:
+            found: dict[str, list[Partition]] = {}
+            for one in self.values():
+                if one.leader == NO_LEADER or one.under_replicated or under_min_isr(one, floor):
+                    found.setdefault(one.topic, []).append(one)
+            counted = Counter(one.topic for one in self.values()) if found else {}
+            self._ailing = floor, {topic: (counted[topic], parts) for topic, parts in found.items()}
+        return self._ailing[1]
+
+    _ailing: tuple[Mapping[str, int], Mapping[str, tuple[int, list[Partition]]]] | None = None
 
 
 @dataclass(frozen=True)

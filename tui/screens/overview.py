@@ -40,7 +40,7 @@ class OverviewScreen(KopsScreen):
         early = self.feed.gauges.ends is None or not rates.totals
         written = LOADING if early else UNAVAILABLE if rate is None else f"{count(rate)}/s"
         partial = "" if len(view.partitions) <= len(self.feed.gauges.ends or view.partitions) else " (a part)"
-        replicas = sum(len(one.replicas) for one in view.partitions.values())
+        replicas = sum(share.replicas for share in view.partitions.shares.values())
         lines = [
             f"topics {len(view.topics)}   partitions {len(view.partitions)}   replicas {replicas}",
             f"records written {written}{partial}  {spark(list(rates.totals), 40)}",
@@ -61,16 +61,14 @@ class OverviewScreen(KopsScreen):
         if view.controller < 0:
             found.append(_row("controller", "nobody is elected", "brokers", "bold red"))
         floor = self.feed.gauges.min_isr or {}
-        for topic in view.topics:
-            parts = [view.partitions[one.name] for one in topic.partitions if one.name in view.partitions]
+        for name, (whole, parts) in sorted(view.partitions.ailing(floor).items()):
             for words, bad, style in (
                 ("without a leader", [one for one in parts if one.leader == NO_LEADER], "bold red"),
                 ("under min.insync.replicas", [one for one in parts if under_min_isr(one, floor)], "bold red"),
                 ("under-replicated", [one for one in parts if one.under_replicated], "yellow"),
             ):
                 if bad:
-                    why = f"{len(bad)} of {len(parts)} partitions {words}"
-                    found.append(_row(topic.name, why, "isr", style))
+                    found.append(_row(name, f"{len(bad)} of {whole} partitions {words}", "isr", style))
         return found
 
     def _last(self) -> Text:
