@@ -117,6 +117,9 @@ class KafkaServer:
             await self._register()
         except WrongIdentity as error:
             raise StartupFailed(str(error), error.todo) from error
+        except NoLogDirs as error:
+            todo = "Make a directory of log.dirs that this user may write to, with room on its disk, or name others."
+            raise StartupFailed(str(error), todo) from error
         except RegistrationRefused as error:
             what, _, todo = str(error).partition(": ")
             raise StartupFailed(what, todo) from error
@@ -134,9 +137,8 @@ class KafkaServer:
         self.logdirs = LogDirs(self.host, self.config, self._on_dir_failed, self._on_disk_failed)
         try:
             self._remembered = self.logdirs.lock_and_read_meta()
-        except NoLogDirs as error:
-            todo = "Make a directory of log.dirs that this user may write to, or name others."
-            raise StartupFailed(str(error), todo) from error
+        except NoLogDirs:
+            raise
         except ValueError as error:
             raise StartupFailed(str(error), "Stop the broker that uses it, or name other log.dirs.") from error
 

@@ -99,7 +99,7 @@ def carry_out(run: Run, what: str, steps: Sequence[Step], *, show: bool = True) 
     if busy and not dry:
         raise groups.in_use(busy)
     changes = [change for step in steps if (change := step.change)]
-    if not run.confirm(what, [] if dry else _table(steps, summary), ask=bool(changes)):
+    if not run.confirm(what, [] if run.unasked else _table(steps, summary), ask=bool(changes)):
         run.show(STEPS, steps, kafka_groups.reset, summary=summary, what=what)
         run.out.say(summary)
         for one in busy:
@@ -111,10 +111,8 @@ def carry_out(run: Run, what: str, steps: Sequence[Step], *, show: bool = True) 
     done = [step for step in steps if f"group {step.group}: {step.position}" not in subjects]
     if show:
         run.show(STEPS, done, kafka_groups.reset, summary=summary, what=what, undo=entry.id if entry else None)
-    if entry is not None:
-        run.out.say(
-            f"{summary}; read back: {'as planned' if not failed else 'NOT as planned'}. `kops undo` takes it back."
-        )
+    proof = f"; read back: {'NOT ' if failed else ''}as planned. `kops undo` takes it back." if entry else ""
+    run.out.say(f"{summary}{proof}")
 
 
 def delete_offsets(
@@ -141,7 +139,7 @@ def delete_offsets(
     steps = [Step(c.group, c.position, c.before, None, None, None, note="to be deleted") for c in changes]
     what = f"delete offsets of {', '.join(names)} for {', '.join(topic or [])}"
     plan = _table(steps, counted(len(steps), "committed offset", "goes", "go"))
-    if not run.confirm(what, plan, ask=not run.settings.apache):
+    if not run.confirm(what, [] if run.unasked else plan, ask=not run.settings.apache):
         run.show(STEPS, steps, what=what)
         return
     entry, failed = reset.carry_out(run.session, what, changes)
@@ -149,6 +147,8 @@ def delete_offsets(
     subjects = {error.subject for error in failed}
     gone = [step for step in steps if f"group {step.group}: {step.position}" not in subjects]
     run.show(STEPS, gone, kafka_groups.offsets_deleted, what=what, undo=entry.id if entry else None)
+    if entry is not None:
+        run.out.say("`kops undo` takes it back.")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -145,6 +145,11 @@ class Run:
         if self.context.read_only:
             raise Refused(f"{what}: this context is read-only", "Leave out --read-only, or use another context.")
 
+    @property
+    def unasked(self) -> bool:
+        """Whether nobody will be asked: a plan whose rows come again with what became of them need not be shown."""
+        return self.settings.dry_run or (self.settings.yes and not self.context.protected)
+
     def confirm(self, what: str, plan: Sequence[str], *, ask: bool = True) -> bool:
         """Show the plan and ask; False when this is a dry run. Raises Refused on no, and without a terminal.
 

@@ -77,6 +77,7 @@ def wait_ready(server: Server, timeout: float) -> Server:
     deadline = time.monotonic() + timeout
     while True:
         if processes.state(server) == STOPPED:
+            state.remember(replace(server, dismissed=True))  # who started it is told now
             raise Failed(f"{server.name} ended: {_last_words(server)}", f"Its log: {server.log}", subject=server.name)
         try:
             if processes.listens(server):  # a server of somebody else may answer there
@@ -86,7 +87,8 @@ def wait_ready(server: Server, timeout: float) -> Server:
             reason = error.what
         if time.monotonic() > deadline:
             raise Failed(
-                f"{server.name} runs but does not answer after {timeout:g} s: {reason}", f"Its log: {server.log}"
+                f"{server.name} runs but does not answer after {timeout:g} s: {reason}{_last_words(server)}",
+                f"Its log: {server.log}. `kops {server.kind} stop` ends it.",
             )
         time.sleep(0.05)
 
@@ -136,8 +138,8 @@ def stop(server: Server, timeout: float) -> float:
     """SIGTERM: a broker hands its leaderships over first. Seconds it took. Raises Failed when it is still there."""
     began = time.monotonic()
     paused = processes.state(server) == PAUSED
-    processes.send(server, signal.SIGTERM)
     state.remember(replace(server, dismissed=True))
+    processes.send(server, signal.SIGTERM)
     if paused:
         processes.send(server, signal.SIGCONT)
     if not processes.wait_gone(server, timeout):
