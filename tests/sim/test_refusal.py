@@ -83,8 +83,10 @@ class Drama:
         return len(ends) == 1 and all(state is not None and len(state.isr) == 3 for state in states)
 
 
-@pytest.mark.parametrize("what", ["half of its log", "its directory", "its topic id"])
-@pytest.mark.parametrize("looks", [True, False])
+@pytest.mark.parametrize(
+    ("what", "looks"),
+    [("half of its log", True), ("its directory", True), ("its topic id", True), ("its directory", False)],
+)
 def test_a_leader_that_has_lost_records_gives_way_to_one_that_has_them(what: str, looks: bool) -> None:
     drama = Drama()
     try:
