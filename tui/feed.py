@@ -66,6 +66,7 @@ class Feed:
         """Why the last look failed; empty when it did not."""
         self.watching = "no ZooKeeper is known" if not context.zookeeper else "connecting"
         """``pushed``, or why nothing is pushed."""
+        self._watch: Watching | None = None
         self.changed: Callable[[], None] = lambda: None
         self.drilling = False
         self.report: Report | None = None
@@ -104,6 +105,15 @@ class Feed:
     def age_ms(self) -> float:
         """Since the last view was confirmed."""
         return (self.now() - self._seen_at) * 1000 if self._seen_at else 0.0
+
+    @property
+    def source(self) -> str:
+        """Where changes are learned from. Of very many partitions only the first are watched."""
+        if self.watching != "pushed":
+            return f"polled, ±{self.interval * 1000:.0f} ms ({self.watching})"
+        watched, there = len(self._watch.watched) if self._watch else 0, len(self.view.partitions) if self.view else 0
+        some = f" ({watched} of {there} partitions, ±{self.interval * 1000:.0f} ms)" if 0 < watched < there else ""
+        return f"pushed by ZooKeeper{some}"
 
     @property
     def pace(self) -> str:
@@ -399,7 +409,7 @@ class Feed:
                 self.changed()
                 await asyncio.sleep(LONGEST_WAIT)
                 continue
-            watch = Watching(client, tell)
+            self._watch = watch = Watching(client, tell)
             try:
                 self.watching = "pushed"
                 watch.start()

@@ -58,6 +58,10 @@ class ReplayFeed(Feed):
         return 0.0
 
     @property
+    def source(self) -> str:
+        return self.watching
+
+    @property
     def pace(self) -> str:
         return f"{self.position / 1000:.1f} of {self.length / 1000:.1f}s  x{self.speed:g}"
 

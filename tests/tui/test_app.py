@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Input, OptionList, Static
 
 from kops.cluster.metadata import Broker
 from kops.cluster.records import Record
@@ -14,7 +14,7 @@ from kops.contexts import Context
 from kops.errors import Unreachable
 from tests.tui.canned import NOON, WHOLE, WITHOUT_TWO, CannedFeed, partition, view
 from tui.app import SCREENS, KopsApp
-from tui.screens.help import Help, keys_of
+from tui.screens.help import Help, Page, keys_of
 from tui.widgets.dialogs import Choose, Confirm
 from tui.widgets.footer import KeyLine
 from tui.widgets.grid import Grid
@@ -250,6 +250,21 @@ async def test_help_names_the_keys_that_work() -> None:
         assert isinstance(app.screen, Help)
         await pilot.press("escape")
         assert not isinstance(app.screen, Help)
+
+
+async def test_menus_and_help_move_with_the_keys_of_tables() -> None:
+    app, feed = dashboard("brokers")
+    async with app.run_test(size=(80, 24)) as pilot:
+        feed.show(view())
+        await settled(pilot)
+        await pilot.press("b", "j", "j", "k")
+        menu = app.screen.query_one(OptionList)
+        assert menu.highlighted == 1
+        await pilot.press("G")
+        assert menu.highlighted == menu.option_count - 1
+        await pilot.press("h", "question_mark", "G")
+        await settled(pilot)
+        assert app.screen.query_one(Page).scroll_y > 0
 
 
 async def test_words_that_need_more_than_a_line_get_it() -> None:

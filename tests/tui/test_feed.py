@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kops.cluster.metadata import Snapshot
-from kops.cluster.watching import Connected, Controlled, Registered, StateOf
+from kops.cluster.watching import Connected, Controlled, Registered, StateOf, Watching
 from kops.contexts import Context
 from kops.errors import Unreachable
 from tests.cluster.processes import eventually
@@ -197,3 +197,14 @@ def test_data_that_is_too_old_is_stale_whatever_the_reason() -> None:
 
 def test_gauges_that_were_never_read_are_none() -> None:
     assert (Gauges().ends, Gauges().min_isr, Gauges().sizes) == (None, None, None)
+
+
+def test_it_is_said_when_only_a_part_of_the_partitions_is_watched() -> None:
+    feed = CannedFeed()
+    feed.show(view())
+    assert feed.source == "pushed by ZooKeeper"
+    feed._watch = watching = Watching(None, lambda fact: None)  # type: ignore[arg-type]
+    watching.watched["/brokers/topics/audit/partitions/0/state"] = ("audit", 0)
+    assert feed.source == "pushed by ZooKeeper (1 of 4 partitions, ±1000 ms)"
+    feed.watching = "ZooKeeper is away"
+    assert feed.source == "polled, ±1000 ms (ZooKeeper is away)"

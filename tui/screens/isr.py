@@ -13,7 +13,6 @@ from kops.local.processes import PAUSED, STOPPED
 from tui import deeds
 from tui.history import Event
 from tui.matrix import Folding, Matrix, headings
-from tui.replay import ReplayFeed
 from tui.screens.brokers_menu import BrokersMenu
 from tui.screens.deeds_menu import Deeds
 from tui.screens.drill_menu import DrillMenu
@@ -99,15 +98,8 @@ class IsrScreen(BrokersMenu, DrillMenu, Deeds):
     def _timeline(self) -> Text:
         room = max(2, self.query_one("#timeline").size.height)
         feed = self.feed
-        source = (
-            "pushed by ZooKeeper"
-            if feed.watching == "pushed"
-            else feed.watching
-            if isinstance(feed, ReplayFeed)
-            else f"polled, ±{feed.interval * 1000:.0f} ms ({feed.watching})"
-        )
         trigger = feed.history.trigger
-        title = Text.assemble(("timeline", "bold"), f" {source}   ", (LEGEND, "dim"))
+        title = Text.assemble(("timeline", "bold"), f" {feed.source}   ", (LEGEND, "dim"))
         title.truncate(max(10, self.size.width - 2), overflow="ellipsis")
         events = feed.history.timeline(room - 1)
         if not events:

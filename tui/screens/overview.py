@@ -44,8 +44,7 @@ class OverviewScreen(KopsScreen):
         lines = [
             f"topics {len(view.topics)}   partitions {len(view.partitions)}   replicas {replicas}",
             f"records written {written}{partial}  {spark(list(rates.totals), 40)}",
-            f"changes are {'pushed by ZooKeeper' if view.pushed else f'polled every {self.feed.interval:g} s'}"
-            + (f" ({self.feed.watching})" if not view.pushed else ""),
+            f"changes: {self.feed.source}",
         ]
         return Text("\n".join(lines))
 
