@@ -312,13 +312,18 @@ def _listed(name: str, value: str, op: Op, before: str | None, keys: Mapping[str
         message = f"Config value {op.name.lower()} is not allowed for config key: {name}"
         raise KafkaError(ErrorCode.INVALID_CONFIG, message)
     text = before if before is not None else key.format(key.default) or ""
-    listed, named = text.split(",") if text else [], value.split(",")
+    listed, named = _split(text) if text else [], _split(value)
     if op is Op.APPEND:
         return ",".join([*listed, *(each for each in named if each not in listed)])
     for each in named:
         if each in listed:
             listed.remove(each)
     return ",".join(listed)
+
+
+def _split(text: str) -> list[str]:
+    """As String.split: what is empty at the end is left out."""
+    return text.rstrip(",").split(",") if text.strip(",") or not text else []
 
 
 def _check_names(changes: Sequence[Alteration]) -> None:
