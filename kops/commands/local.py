@@ -7,9 +7,9 @@ import typer
 
 from kops.cluster.metadata import snapshot
 from kops.columns.views import SERVERS
-from kops.commands.broker import Engine, KafkaHome, checked_engine, row
 from kops.commands.options import command
 from kops.commands.run import Run
+from kops.commands.server_verbs import Engine, KafkaHome, checked_engine, row
 from kops.errors import NotFound, Unhealthy
 from kops.local import clusters, processes, state
 from kops.local.clusters import Cluster

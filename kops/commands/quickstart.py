@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from kops.commands.broker import Engine, KafkaHome, checked_engine
 from kops.commands.options import command
 from kops.commands.run import Run
+from kops.commands.server_verbs import Engine, KafkaHome, checked_engine
 from kops.local.state import APACHE, BUNDLED
 from kops.operations import quickstart
 

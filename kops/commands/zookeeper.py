@@ -6,9 +6,10 @@ import typer
 
 from kops.cluster import zookeeper
 from kops.columns.views import PATHS, SEEN, ZNODES, ZOOKEEPERS
-from kops.commands.broker import Daemon, Engine, KafkaHome, Override, Which, act, checked_engine, launch, show_log
+from kops.commands import server_verbs
 from kops.commands.options import command, noun
 from kops.commands.run import Run
+from kops.commands.server_verbs import Daemon, Engine, KafkaHome, Override, checked_engine, launch
 from kops.errors import BadUsage
 from kops.local import servers
 from kops.local.state import BUNDLED, ZOOKEEPER
@@ -41,39 +42,7 @@ def start(
     launch(run, servers.zookeeper_of(file, override or (), checked_engine(engine), kafka_home), daemon)
 
 
-@command(app, "stop", kind="ServerList")
-def stop(run: Run, file: Which = None) -> None:
-    """Stop a ZooKeeper server of this machine."""
-    act(run, ZOOKEEPER, file, lambda server: servers.stop(server, run.timeout), "stopped")
-
-
-@command(app, "kill", kind="ServerList")
-def kill(run: Run, file: Which = None) -> None:
-    """Kill a ZooKeeper server of this machine (SIGKILL)."""
-    act(run, ZOOKEEPER, file, servers.kill, "killed")
-
-
-@command(app, "pause", kind="ServerList")
-def pause(run: Run, file: Which = None) -> None:
-    """Freeze a ZooKeeper server of this machine (SIGSTOP)."""
-    act(run, ZOOKEEPER, file, servers.pause, "paused")
-
-
-@command(app, "resume", kind="ServerList")
-def resume(run: Run, file: Which = None) -> None:
-    """Let a paused ZooKeeper server go on (SIGCONT)."""
-    act(run, ZOOKEEPER, file, servers.resume, "resumed")
-
-
-@command(app, "logs", "log", kind="LogLine")
-def logs(
-    run: Run,
-    file: Which = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="And what comes.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last.")] = 20,
-) -> None:
-    """Show the log of a ZooKeeper server of this machine."""
-    show_log(run, servers.find(ZOOKEEPER, file or [], run.context.cluster)[0], lines, follow)
+server_verbs.add_to(app, ZOOKEEPER)
 
 
 @command(app, "ls", "list", kind="ZnodeList")
