@@ -200,9 +200,10 @@ def _assigned(data: bytes) -> list[Position]:
 
 
 def committed(session: Session, groups: Iterable[Listed]) -> dict[str, Offsets]:
-    """All that each group has committed; partitions of topics that are gone included."""
-    found: dict[str, Offsets] = {}
-    for broker, names in _by_coordinator(groups):
+    """All that each group has committed; partitions of topics that are gone included. Share groups commit nothing."""
+    groups = list(groups)
+    found: dict[str, Offsets] = {one.id: {} for one in groups}
+    for broker, names in _by_coordinator(one for one in groups if one.describable):
         for one in _fetched(session, broker.id, names):
             group_id, error, topics = one
             _raise_for(error, f"group {group_id}")

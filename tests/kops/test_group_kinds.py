@@ -64,3 +64,8 @@ def test_each_kind_is_asked_in_its_own_way_and_share_groups_are_left_out() -> No
     assert (member.id, member.subscribed) == ("m", ("t", "t.*"))
     assert new.owners.keys() == {Position("t", 0), Position("t", 2)}
     assert [one.describable for one in listed] == [True, True, False]
+
+
+def test_share_groups_are_not_asked_what_they_committed() -> None:
+    shared = Listed("shared", "share", "Stable", BROKER, "share")
+    assert groups.committed(cast(Session, Answering()), [shared]) == {"shared": {}}
