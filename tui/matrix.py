@@ -156,9 +156,9 @@ class Matrix:
 
     def _sort_value(self, partition: Partition, state: str, column: int) -> object:
         """What each column is sorted by."""
-        name, brokers = partition.name, self.view.everyone
+        brokers = self.view.everyone
         if column == 0:
-            return natural(name)
+            return f"{natural(partition.topic)}-{partition.index:012}"
         if column <= len(brokers):
             return letter(partition, brokers[column - 1], self.view.present)
         match column - len(brokers):
@@ -171,7 +171,7 @@ class Matrix:
             case 4:
                 return (self.gauges.min_isr or {}).get(partition.topic, -1)
             case 5:
-                return next(reversed(self.trends.of(name)), -1)
+                return next(reversed(self.trends.of(partition.name)), -1)
         return SEVERITY[state]
 
     def _cells(self, partition: Partition, state: str) -> Cells:

@@ -75,6 +75,9 @@ class ZooKeeperScreen(KopsScreen):
         grid.empty = lambda: self.reason or (f"asking {LOADING}" if self.page is None else f"{UNAVAILABLE} no children")
         names = [*([".."] if self.path != "/" else []), *(self.page.children if self.page else ())]
         grid.show((Heading("CHILDREN"),), [Row(self._child(name), (name,)) for name in names])
+        self._paint_one()
+
+    def _paint_one(self) -> None:
         text = Text.assemble((self.reason or self.shown_reason, "bold red"))
         if self.shown is not None:
             text.append_text(described(self.shown))
@@ -97,7 +100,8 @@ class ZooKeeperScreen(KopsScreen):
             self.shown, self.shown_reason = (await self.feed.ask(questions.znode, path)).znode, ""
         except KopsError as error:
             self.shown, self.shown_reason = None, error.what
-        self.repaint()
+        if self.is_attached:
+            self._paint_one()
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:
