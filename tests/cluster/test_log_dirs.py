@@ -87,12 +87,12 @@ async def test_leader_and_follower_move_to_another_disk_while_they_are_written(t
         for _ in range(4):
             await cluster.produce("orders", big)
         old, target = here(cluster, 0, "orders")
-        assert await alter(cluster, 0, "wanted", old) == ErrorCode.REPLICA_NOT_AVAILABLE
+        assert await alter(cluster, 0, "wanted", old) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         await cluster.create("wanted", [[0]])  # in the directory with more in it, as it was asked for
         assert here(cluster, 0, "wanted")[0] == old
         await set_broker(cluster, 0, RATE, "300000")
         assert await alter(cluster, 0, "orders", "/nowhere") == ErrorCode.LOG_DIR_NOT_FOUND
-        assert await alter(cluster, 0, "unknown", target) == ErrorCode.REPLICA_NOT_AVAILABLE
+        assert await alter(cluster, 0, "unknown", target) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         assert await alter(cluster, 0, "orders", target) == ErrorCode.NONE
 
         async def half_filled() -> bool:
