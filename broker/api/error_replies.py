@@ -28,10 +28,8 @@ class Mirror(NamedTuple):
     offset: str | None = None
 
 
-def _partitions(
-    source: str = "partitions", target: str = "partitions", name: str = "", offset: str | None = None
-) -> Mirror:
-    return Mirror(source, target, {"partition_index": name}, offset=offset)
+def _partitions(source: str = "partitions", target: str = "partitions", name: str = "") -> Mirror:
+    return Mirror(source, target, {"partition_index": name})
 
 
 _TOPICS_OF_INTS = Mirror("topics", "topics", {"name": "name"}, _partitions("partition_indexes"))

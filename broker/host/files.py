@@ -134,6 +134,15 @@ async def write_durably(files: Files, path: str, data: bytes, *, mode: int = 0o6
     await files.fsync_dir(os.path.dirname(path))
 
 
+async def sync_file(files: Files, path: str) -> None:
+    """fsync the content of a file that nobody holds open here. Raises OSError, FileNotFoundError among them."""
+    file = files.open(path)
+    try:
+        await file.sync()
+    finally:
+        file.close()
+
+
 def append_all(file: File, data: bytes | bytearray | memoryview) -> None:
     """Append every byte; a short write is ENOSPC."""
     if file.append(data) != len(data):

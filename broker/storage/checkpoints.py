@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from collections.abc import Iterable
 from uuid import UUID
 
-from broker.host.files import Files, write_atomically
+from broker.host.files import Files, sync_file, write_atomically
 
 REPLICATION = "replication-offset-checkpoint"
 RECOVERY_POINT = "recovery-point-offset-checkpoint"
@@ -87,14 +88,8 @@ def write_topic_id(files: Files, directory: str, topic_id: UUID) -> None:
 
 async def sync_topic_id(files: Files, directory: str) -> None:
     """Make the content of ``partition.metadata`` durable, if there is one; its name is the directory's affair."""
-    try:
-        file = files.open(f"{directory}/{PARTITION_METADATA}")
-    except FileNotFoundError:
-        return
-    try:
-        await file.sync()
-    finally:
-        file.close()
+    with contextlib.suppress(FileNotFoundError):
+        await sync_file(files, f"{directory}/{PARTITION_METADATA}")
 
 
 def format_topic_id(topic_id: UUID) -> str:

@@ -40,6 +40,11 @@ class Housekeeping:
         self._wake_removal = asyncio.Event()
         self._flushed_at: dict[Log, float] = {}
         self._written: dict[str, bytes] = {}
+        self._checkpoints = (
+            (checkpoints.RECOVERY_POINT, self.checkpoint_recovery),
+            (checkpoints.LOG_START, self.checkpoint_log_starts),
+            (checkpoints.REPLICATION, self.checkpoint_high_watermarks),
+        )
 
     def start(self) -> None:
         """Begin; the first round of each task comes after log.initial.task.delay.ms."""
@@ -141,9 +146,8 @@ class Housekeeping:
 
     async def checkpoint_all(self) -> None:
         """All three kinds, for a clean stop."""
-        await self.checkpoint_recovery()
-        await self.checkpoint_log_starts()
-        await self.checkpoint_high_watermarks()
+        for _, write in self._checkpoints:
+            await write()
 
     async def checkpoint_high_watermarks(self) -> None:
         await self._checkpoint(checkpoints.REPLICATION, lambda log: log.high_watermark)
@@ -162,11 +166,7 @@ class Housekeeping:
 
         A loss of power would else give it to a new log of that name: a high watermark that it never had.
         """
-        for name, write in (
-            (checkpoints.RECOVERY_POINT, self.checkpoint_recovery),
-            (checkpoints.LOG_START, self.checkpoint_log_starts),
-            (checkpoints.REPLICATION, self.checkpoint_high_watermarks),
-        ):
+        for name, write in self._checkpoints:
             found = {path: self._content(f"{path}/{name}") for path, _, _ in removed}
             if any(f"\n{topic} {partition} ".encode() in found[path] for path, topic, partition in removed):
                 await write()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
-from broker.host.files import Files, append_all
+from broker.host.files import Files, append_all, sync_file
 
 PAGE = 4096
 """Bytes of entries that wait in memory; also what a lookup reads at once."""
@@ -84,13 +84,8 @@ class Index:
     async def sync(self) -> None:
         """Write out and fsync."""
         self.write_out()
-        if self._files.stat(self._path) is None:
-            return
-        file = self._files.open(self._path)
-        try:
-            await file.sync()
-        finally:
-            file.close()
+        if self._files.stat(self._path) is not None:
+            await sync_file(self._files, self._path)
 
     def last(self) -> tuple[int, ...] | None:
         if self._pending:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from broker.host.files import Files, write_atomically
+from broker.host.files import Files, sync_file, write_atomically
 from broker.storage.checkpoints import LEADER_EPOCHS, CheckpointCorrupt, format_lines, read_lines
 
 UNDEFINED_EPOCH = -1
@@ -160,11 +160,7 @@ class LeaderEpochs:
         """Make the file durable if it changed since the last time."""
         if self._unsynced:
             self._unsynced = False
-            file = self._files.open(self._path())
-            try:
-                await file.sync()
-            finally:
-                file.close()
+            await sync_file(self._files, self._path())
             await self._files.fsync_dir(self._directory)
 
     def _path(self) -> str:

@@ -285,9 +285,7 @@ class LogDirs:
     def delete_files(self, log: Log) -> None:
         """Rename the directory of a log that is no longer looked up here. Raises LogDirFailed."""
         name = directory_names.deleted_name(log.topic, log.partition, self._host.dice.uuid().hex)
-        log.close()
-        self._removed.append((log.log_dir, log.topic, log.partition))
-        log.rename(f"{log.log_dir}/{name}")
+        self._put_away(log, name)
         self.housekeeping.remove_later([log.directory], log.config.file_delete_delay_ms)
 
     def set_aside(self, log: Log, why: str) -> None:
@@ -301,10 +299,13 @@ class LogDirs:
             del self._logs[log.topic, log.partition]
             self.cleaner.forget(log)
         self.futures.drop(log)
+        self._put_away(log, name)
+        logger.warning("%s-%d: %s: set aside as %s", log.topic, log.partition, why, log.directory)
+
+    def _put_away(self, log: Log, name: str) -> None:
         log.close()
         self._removed.append((log.log_dir, log.topic, log.partition))
         log.rename(f"{log.log_dir}/{name}")
-        logger.warning("%s-%d: %s: set aside as %s", log.topic, log.partition, why, log.directory)
 
     async def forget_removed(self) -> None:
         """No checkpoint speaks any more of the logs that were deleted or set aside: one of the same name may come."""

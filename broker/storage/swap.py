@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from broker.host.files import sync_file
 from broker.storage.segment import CLEANED, DELETED, INDEX, LOG, SNAPSHOT, SWAP, TIME_INDEX, TXN_INDEX, Segment
 
 if TYPE_CHECKING:
@@ -51,11 +52,7 @@ async def sync_cleaned(files: Files, first: Segment) -> None:
     for suffix in (LOG, *INDEXES):
         path = first.path(suffix) + CLEANED
         if files.stat(path) is not None:
-            file = files.open(path)
-            try:
-                await file.sync()
-            finally:
-                file.close()
+            await sync_file(files, path)
 
 
 def discard_cleaned(files: Files, directory: str) -> None:

@@ -11,7 +11,7 @@ import logging
 import os
 
 from broker.host import Host, Listener
-from broker.host.files import Lock, append_all, write_durably
+from broker.host.files import Lock, append_all, sync_file, write_durably
 from broker.zookeeper import snapshot
 from broker.zookeeper.config import ZooKeeperConfig
 from broker.zookeeper.connection import Connection, Latencies
@@ -136,11 +136,7 @@ class ZooKeeperServer:
         """
         files, log_dir = self.host.files, self.config.log_dir
         for _, name in numbered(files, log_dir, "log")[-2:]:
-            file = files.open(os.path.join(log_dir, name))
-            try:
-                await file.sync()
-            finally:
-                file.close()
+            await sync_file(files, os.path.join(log_dir, name))
         await files.fsync_dir(log_dir)
 
     async def stop(self) -> None:
