@@ -44,6 +44,11 @@ def split_address(server: str, default_port: int = 9092) -> tuple[str, int]:
     return host.strip("[]") or "localhost", int(port)
 
 
+def zookeepers(hosts: str) -> list[str]:
+    """Who answers as a ZooKeeper of ``host:port,host:port/chroot``, see :func:`answering`. Raises Unreachable."""
+    return answering(hosts.partition("/")[0].split(","), Listener.ZOOKEEPER)
+
+
 def answering(servers: Sequence[str], wanted: Listener, *, tls: bool = False) -> list[str]:
     """Those that are what is ``wanted``, then who is silent, then who refuses. Raises Unreachable without the former.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kops.contexts import Context, reveal
 from kops.errors import BadUsage
-from kops.listeners import Listener, answering
+from kops.listeners import Listener, answering, zookeepers
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -253,7 +253,7 @@ def open_zookeeper(hosts: str | None, timeout: float, auth: Sequence[tuple[str, 
     """A started kazoo client for ``host:port,host:port/chroot``. Raises BadUsage without hosts, Unreachable."""
     if not hosts:
         raise BadUsage("no ZooKeeper is given", "Say --zookeeper HOST:PORT, or use a context that has one.")
-    answering(hosts.partition("/")[0].split(","), Listener.ZOOKEEPER)
+    zookeepers(hosts)
     from kazoo.client import KazooClient
 
     client = KazooClient(hosts=hosts, timeout=10.0, auth_data=list(auth) or None)

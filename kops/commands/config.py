@@ -96,7 +96,7 @@ def alter_settings(run: Run, kind: str, name: str, put: dict[str, str], drop: li
     (entity,) = configs.checked(run.session, kind, [name])
     if warning := settings.check_names(run.session, entity, put, drop):
         run.out.say(f"note: {warning}")
-    now = {one.name: one for one in configs.describe(run.session, entity)}
+    now = settings.present(run.session, entity)
     plan = [f"{entity}: {key} from {_told(now.get(key))} to {value}" for key, value in put.items()]
     plan += [f"{entity}: unset {key}, now {_told(now.get(key))}" for key in drop]
     if not run.confirm("alter settings", plan, ask=False):
@@ -105,7 +105,7 @@ def alter_settings(run: Run, kind: str, name: str, put: dict[str, str], drop: li
         return
     if settings.change(run.session, entity, put, drop) is not None:
         run.out.say("`kops undo` takes it back.")
-    after = {one.name: one for one in configs.describe(run.session, entity)}
+    after = settings.present(run.session, entity)
     run.show(SETTINGS, [after[key] for key in (*put, *drop) if key in after], kafka.settings_altered)
 
 

@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from kops.cluster import groups
-from kops.cluster.changes import UNDONE, Entry, OffsetChange
+from kops.cluster.changes import UNDONE, Entry
 from kops.cluster.metadata import snapshot
 from kops.columns.group_views import HISTORY
 from kops.commands import group_legacy
 from kops.commands.options import command
 from kops.commands.run import Run
+from kops.errors import KopsError
 from kops.operations import journal, reset, settings
 from kops.words import counted
 
@@ -53,16 +54,8 @@ def undo(
     if not run.confirm(f"undo {entry.what}", plan, ask=bool(changes)):
         run.show(HISTORY, [entry], plan=plan)
         return
-    run.show(HISTORY, [_put_back(run, entry, changes)], plan=plan)
-
-
-def _put_back(run: Run, entry: Entry, changes: list[OffsetChange]) -> Entry:
     failed = reset.put_back(run.session, changes)
-    run.errors += failed
-    if failed:
-        return entry
-    run.out.say(f"{counted(len(changes), 'offset', 'is', 'are')} back as before; read back: as planned.")
-    return journal.ended(entry, UNDONE)
+    run.show(HISTORY, [_ended(run, entry, failed, counted(len(changes), "offset", "is", "are"))], plan=plan)
 
 
 def _settings(run: Run, entry: Entry, *, force: bool) -> Entry:
@@ -73,10 +66,14 @@ def _settings(run: Run, entry: Entry, *, force: bool) -> Entry:
     if not run.confirm(f"undo {entry.what}", plan, ask=bool(changes)):
         return entry
     failed = settings.put_back(run.session, changes)
+    return _ended(run, entry, failed, counted(len(changes), "setting", "is", "are"))
+
+
+def _ended(run: Run, entry: Entry, failed: list[KopsError], what: str) -> Entry:
     run.errors += failed
     if failed:
         return entry
-    run.out.say(f"{counted(len(changes), 'setting', 'is', 'are')} back as before; read back: as planned.")
+    run.out.say(f"{what} back as before; read back: as planned.")
     return journal.ended(entry, UNDONE)
 
 

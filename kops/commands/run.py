@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from kops.columns import View
 from kops.contexts import Context, Overrides, resolve
 from kops.errors import BadUsage, Exit, KopsError, Refused, translate
-from kops.listeners import Listener, answering
+from kops.listeners import zookeepers
 from kops.render.output import FORMATS, Output
 from kops.session import Session
 
@@ -129,7 +129,7 @@ class Run:
         if error.code not in ("RequestTimedOutError", "KafkaTimeoutError") or not self.context.zookeeper:
             return error
         try:
-            answering(self.context.zookeeper.partition("/")[0].split(","), Listener.ZOOKEEPER)
+            zookeepers(self.context.zookeeper)
         except KopsError as away:
             error.do = f"Because {away.what}. Brokers wait for it, and may still do this when it is back."
         return error

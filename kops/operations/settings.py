@@ -22,7 +22,7 @@ def planned(
     wanted: dict[str, str | None] = {**put, **dict.fromkeys(drop)}
     made = []
     for key, after in wanted.items():
-        there = now[key] if key in now and now[key].overridden else None
+        there = _own(now, key)
         secret = there.sensitive if there else _SECRET.search(key) is not None
         if secret:
             made.append(SettingChange(entity.kind, entity.name, key, None if there is None else "", None, secret=True))
@@ -39,7 +39,7 @@ def check_names(session: Session, entity: Entity, put: Iterable[str], drop: Iter
     whose = entity
     if entity == Entity(configs.BROKER, configs.DEFAULT):
         whose = Entity(configs.BROKER, str(snapshot(session, []).brokers[0].id))
-    known = {*_now(session, whose), *_now(session, entity)}
+    known = {name for one in dict.fromkeys((whose, entity)) for name in present(session, one)}
     for key in (*drop, *(put if entity.kind == configs.TOPIC else ())):
         if key not in known:
             raise not_found(
@@ -53,7 +53,7 @@ def check_names(session: Session, entity: Entity, put: Iterable[str], drop: Iter
 
 def change(session: Session, entity: Entity, put: Mapping[str, str], drop: Sequence[str]) -> Entry | None:
     """Save, change, wait until it holds. The journal's entry; None where everything was so already."""
-    changes = planned(entity, _now(session, entity), put, drop)
+    changes = planned(entity, present(session, entity), put, drop)
     if not changes:
         return None
     what = f"{entity}: {', '.join(one.key for one in changes)}"
@@ -69,10 +69,9 @@ def change(session: Session, entity: Entity, put: Mapping[str, str], drop: Seque
 def undo_plan(session: Session, entry: Entry, *, force: bool) -> list[SettingChange]:
     """The changes that take ``entry`` back. Raises Refused when somebody changed the same settings since."""
     back, moved = [], []
+    seen = {entity: present(session, entity) for entity in dict.fromkeys(map(_entity, entry.settings))}
     for one in entry.settings:
-        there = _now(session, Entity(one.kind, one.name)).get(one.key)
-        if there is not None and not there.overridden:
-            there = None
+        there = _own(seen[_entity(one)], one.key)
         now = there.value if there is not None else None
         hidden = one.secret or (there is not None and there.sensitive)
         if not hidden and now == one.before:
@@ -92,8 +91,8 @@ def undo_plan(session: Session, entry: Entry, *, force: bool) -> list[SettingCha
 def put_back(session: Session, changes: Sequence[SettingChange]) -> list[KopsError]:
     """Make the changes of an undo, without an entry of their own. What cannot be made: passwords that were there."""
     lost = [one for one in changes if one.secret and one.after is not None]
-    for entity in dict.fromkeys(Entity(one.kind, one.name) for one in changes):
-        mine = [one for one in changes if Entity(one.kind, one.name) == entity and one not in lost]
+    for entity in dict.fromkeys(map(_entity, changes)):
+        mine = [one for one in changes if _entity(one) == entity and one not in lost]
         put = {one.key: one.after for one in mine if one.after is not None}
         drop = [one.key for one in mine if one.after is None]
         if put or drop:
@@ -113,5 +112,15 @@ def told(value: str | None) -> str:
     return "not set" if value is None else value or "(empty)"
 
 
-def _now(session: Session, entity: Entity) -> dict[str, Setting]:
+def present(session: Session, entity: Entity) -> dict[str, Setting]:
+    """What holds now, by name."""
     return {one.name: one for one in configs.describe(session, entity)}
+
+
+def _own(now: Mapping[str, Setting], key: str) -> Setting | None:
+    """The setting where it is set on the topic or broker itself."""
+    return now[key] if key in now and now[key].overridden else None
+
+
+def _entity(one: SettingChange) -> Entity:
+    return Entity(one.kind, one.name)
