@@ -239,7 +239,16 @@ CONTEXTS: View[tuple[Context, bool]] = View(
         Column("PROTECTED", lambda row: yes(row[0].protected)),
         Column("READ-ONLY", lambda row: yes(row[0].read_only), wide=True),
     ),
-    lambda row: {"name": row[0].name, "current": row[1], **row[0].as_dict()},
+    lambda row: {
+        "name": row[0].name,
+        "current": row[1],
+        "bootstrapServers": row[0].bootstrap_servers,
+        "zookeeper": row[0].zookeeper,
+        "cluster": row[0].cluster,
+        "protected": row[0].protected,
+        "readOnly": row[0].read_only,
+        "properties": dict(row[0].properties),
+    },
     lambda row: row[0].name,
 )
 

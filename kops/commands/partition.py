@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -67,10 +68,8 @@ def watch(
         changes = partitions.watch_polled(run.session, wanted, every)
         run.out.say(f"asking the brokers every {every:g} s: times are exact to ±{every:g} s (ctrl-c ends)")
     with _recording(run, record, wanted, None if run.context.zookeeper and interval is None else interval or 1.0):
-        for count, change in enumerate(changes, start=1):
+        for change in islice(changes, max_changes):
             _tell(run, change)
-            if count == max_changes:
-                return
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from kops.cluster.times import moment
 from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, Exit, Failed, translate
-from kops.render.records import LineForm, LineReader, as_json, from_json
+from kops.render.records import FIELDS, LineForm, LineReader, as_csv, as_json, from_json
 from kops.words import counted
 
 app = typer.Typer(help="Records.", no_args_is_help=True, rich_markup_mode=None)
@@ -231,8 +231,10 @@ def consume(
         raise BadUsage("a group says itself where it reads", "Leave out --partition, --offset and --since.")
     if offset not in (None, "earliest", "latest") and not partition:
         raise BadUsage("--offset NUMBER needs --partition", "An offset means something in one partition only.")
-    structured = run.out.form in ("json", "ndjson", "yaml")
-    write = (lambda record: as_json(record).encode() + b"\n") if structured else form.line
+    as_text = as_json if run.out.structured else as_csv if run.out.form == "csv" else None
+    write = (lambda record: as_text(record).encode() + b"\n") if as_text else form.line
+    if run.out.form == "csv" and run.out.headers:
+        print(",".join(FIELDS), flush=True)
     summary = Summary()
     try:
         asyncio.run(

@@ -1,12 +1,11 @@
 """Where a command's data goes: one ``Output`` per command knows the format, the terminal and the two streams."""
 
-import csv
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO, TypeVar
 
-from kops.columns import View
+from kops.columns import Column, View
 from kops.errors import KopsError
 from kops.render import documents, text
 
@@ -83,24 +82,18 @@ class Output:
         return documents.as_ndjson(content) if self.form == "ndjson" else documents.as_json(content)
 
     def _table(self, view: View[T], items: Sequence[T]) -> Iterator[str]:
-        columns = [column for column in view.columns if not column.wide or self.form in ("wide", "csv")]
+        columns = self._columns(view)
         titles = [column.title for column in columns]
         rows = [[column.value(item) for column in columns] for item in items]
         if self.form == "csv":
-            yield from self._csv(titles, rows)
+            yield from text.csv_lines(titles, rows, headers=self.headers)
         elif self.stdout.isatty() or os.environ.get("KOPS_TABLE") == "aligned":
             yield from text.aligned(titles, rows, headers=self.headers, color=self.color)
         else:
             yield from text.tabbed(titles, rows, headers=self.headers)
 
-    def _csv(self, titles: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-        lines: list[str] = []
-        sink = type("Sink", (), {"write": staticmethod(lines.append)})()
-        writer = csv.writer(sink, lineterminator="")
-        if self.headers:
-            writer.writerow([title.lower() for title in titles])
-        writer.writerows(rows)
-        yield from lines
+    def _columns(self, view: View[T]) -> list[Column[T]]:
+        return [column for column in view.columns if not column.wide or self.form in ("wide", "csv")]
 
     def stream(self, view: View[T], item: T) -> None:
         """One item of a stream as soon as it is there: a line of NDJSON, or of a table whose header comes once."""
@@ -113,8 +106,9 @@ class Output:
         print(line, file=self.stdout, flush=True)
 
     def _streamed_row(self, view: View[T], item: T) -> str:
-        columns = [column for column in view.columns if not column.wide]
-        rows = text.tabbed(
+        columns = self._columns(view)
+        layout = text.csv_lines if self.form == "csv" else text.tabbed
+        rows = layout(
             [column.title for column in columns],
             [[column.value(item) for column in columns]],
             headers=self.headers and not self._streaming,

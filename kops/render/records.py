@@ -12,6 +12,7 @@ from typing import Any
 
 from kops.cluster.records import Record
 from kops.errors import BadUsage
+from kops.render.text import csv_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +55,28 @@ class LineForm:
         )
 
 
+FIELDS = ("topic", "partition", "offset", "timestamp", "key", "value", "headers")
+
+
 def as_json(record: Record) -> str:
     """One line of NDJSON with everything that a record has."""
-    return json.dumps(
-        {
-            "topic": record.topic,
-            "partition": record.partition,
-            "offset": record.offset,
-            "timestamp": record.timestamp,
-            "key": _text(record.key),
-            "value": _text(record.value),
-            "headers": [{"key": name, "value": _text(value)} for name, value in record.headers],
-        },
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
+    return _dumped(dict(zip(FIELDS, _fields(record), strict=True)))
+
+
+def as_csv(record: Record) -> str:
+    """One line of CSV with FIELDS: null is empty, headers and bytes that are not UTF-8 are as in NDJSON."""
+    fields = [one if one is None or isinstance(one, str | int) else _dumped(one) for one in _fields(record)]
+    return next(csv_lines((), [fields], headers=False))
+
+
+def _fields(record: Record) -> tuple[Any, ...]:
+    headers = [{"key": name, "value": _text(value)} for name, value in record.headers]
+    place = record.topic, record.partition, record.offset, record.timestamp
+    return (*place, _text(record.key), _text(record.value), headers)
+
+
+def _dumped(content: Any) -> str:
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
 
 def from_json(line: bytes, number: int) -> Record:

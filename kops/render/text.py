@@ -1,5 +1,7 @@
 """Tables: aligned on a terminal, tab-separated and bare in a pipe; never cut in a pipe."""
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -30,6 +32,14 @@ def tabbed(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: boo
         yield "\t".join(titles)
     for row in rows:
         yield "\t".join(cell(value) for value in row)
+
+
+def csv_lines(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: bool) -> Iterator[str]:
+    """Lines of CSV as RFC 4180 quotes it, titles in small letters; None is empty."""
+    for row in [*([[title.lower() for title in titles]] if headers else []), *rows]:
+        sink = io.StringIO()
+        csv.writer(sink, lineterminator="").writerow(row)
+        yield sink.getvalue()
 
 
 def aligned(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, headers: bool, color: bool) -> Iterator[str]:

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable
+from operator import itemgetter
 
 import pytest
 
+from kops.columns import Column, View
 from kops.render import text
+from kops.render.output import Output
 from tests.kops.conftest import FakeSession, Said
 
 Kops = Callable[..., Said]
+Pair = tuple[str, int | None]
 pytestmark = pytest.mark.usefixtures("cluster")
 
 LIST = {
@@ -52,6 +56,15 @@ def test_wide_characters_line_up_and_control_characters_steer_no_terminal() -> N
         "\\x1b[31m   3",
     ]
     assert list(text.tabbed(["A"], [["a\nb\tc"]], headers=False)) == ["a\\nb c"]
+
+
+def test_a_stream_in_csv_has_its_heading_once(capsys: pytest.CaptureFixture[str]) -> None:
+    columns: tuple[Column[Pair], ...] = (Column("A", itemgetter(0)), Column("B", itemgetter(1), wide=True))
+    view = View("Pair", columns, lambda pair: {}, str)
+    out = Output("csv")
+    for pair in (("x,y", None), ("z", 1)):
+        out.stream(view, pair)
+    assert capsys.readouterr().out == 'a,b\n"x,y",\nz,1\n'
 
 
 def test_headers_can_be_left_out(kops: Kops) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kops.cluster.records import Record
 from kops.commands import record
 from kops.errors import BadUsage
-from kops.render.records import LineForm, LineReader, as_json, from_json
+from kops.render.records import LineForm, LineReader, as_csv, as_json, from_json
 
 maybe_bytes = st.none() | st.binary(max_size=40) | st.text(max_size=20).map(str.encode)
 records = st.builds(
@@ -35,6 +35,11 @@ def test_null_is_not_empty_and_bytes_that_are_no_text_are_base64() -> None:
     content = json.loads(as_json(Record(key=None, value=b"", headers=(("h", b"\xff"),))))
     assert (content["key"], content["value"]) == (None, "")
     assert content["headers"] == [{"key": "h", "value": {"base64": "/w=="}}]
+
+
+def test_a_record_in_csv_is_quoted_and_null_is_empty() -> None:
+    record = Record(None, b'a,"b"\nc', (("h", b"\xff"),), 5, 2, "t", 9)
+    assert as_csv(record) == 't,2,9,5,,"a,""b""\nc","[{""key"":""h"",""value"":{""base64"":""/w==""}}]"'
 
 
 @pytest.mark.parametrize("line", [b"not json", b"[]", b'{"value":7}', b'{"value":{"base64":"!"}}', b'{"headers":[{}]}'])
