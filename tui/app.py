@@ -31,6 +31,7 @@ from tui.screens.overview import OverviewScreen
 from tui.screens.records import RecordsScreen
 from tui.screens.topics import TopicScreen, TopicsScreen
 from tui.screens.zookeeper import ZooKeeperScreen
+from tui.terminal import Terminal
 from tui.widgets.command_bar import CommandBar
 
 SKIP_MS = 5000
@@ -76,7 +77,7 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
         self, context: Context, *, first: str = "overview", feed: Feed | None = None, theme: str | None = None
     ) -> None:
         """Raises BadUsage for a theme that is not there."""
-        super().__init__()
+        super().__init__(driver_class=Terminal)
         self.feed = feed or Feed(context)
         self.first = first
         if theme is not None and theme not in self.available_themes:

@@ -430,7 +430,7 @@ class Feed:
             for fact in some:
                 self._pushed.remember(fact)
                 if isinstance(fact, Connected):
-                    self.watching, self._topics = ("pushed" if fact.up else "ZooKeeper is away"), ()
+                    self.watching, self._topics = ("pushed" if fact.up else "ZooKeeper does not answer"), ()
             if self.view is None:
                 continue
             if any(is_news(self.view, fact) for fact in some):

@@ -12,6 +12,7 @@ from kops.errors import Unreachable, not_found
 from kops.session import LastAnswer, Session
 
 NO_LEADER = -1
+CLUSTER_AUTHORIZATION_FAILED = 31
 NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -111,17 +112,26 @@ def snapshot(
     last = last or LastAnswer()
     response = session.send(last.to(MetadataRequest(topics=wanted, allow_auto_topic_creation=False)), broker)
     seen = last.made(response, _snapshot)
-    return replace(seen, controller=_quorum_leader(session, seen)) if broker is None and session.kraft else seen
+    return replace(seen, controller=_quorum_leader(session, seen, broker)) if session.kraft else seen
 
 
-def _quorum_leader(session: Session, seen: Snapshot) -> int:
-    """Without ZooKeeper brokers name any one of themselves as the controller; the real one need not be a broker."""
+def _quorum_leader(session: Session, seen: Snapshot, broker: int | None) -> int:
+    """Without ZooKeeper brokers name any one of themselves as the controller; the real one need not be a broker.
+
+    Where ``broker`` may not tell its word counts; where the quorum does not answer it, nobody is the controller.
+    """
+    from kafka.errors import KafkaError
     from kafka.protocol.admin import DescribeQuorumRequest as Request
 
     log = Request.TopicData(topic_name="__cluster_metadata", partitions=[Request.TopicData.PartitionData(0)])
-    answer = session.send(Request(topics=[log]))
+    try:
+        answer = session.send(Request(topics=[log]), broker)
+    except KafkaError:
+        return NO_LEADER
+    if answer.error_code == CLUSTER_AUTHORIZATION_FAILED:
+        return seen.controller
     leaders = [partition.leader_id for topic in answer.topics or () for partition in topic.partitions]
-    return int(leaders[0]) if leaders and not answer.error_code else seen.controller
+    return int(leaders[0]) if leaders else NO_LEADER
 
 
 def topics_of(session: Session, names: Sequence[str]) -> tuple[Snapshot, list[Topic]]:

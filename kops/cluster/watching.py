@@ -61,6 +61,9 @@ class Connected:
     up: bool
 
 
+ASKED_EVERY, ANSWERED_WITHIN = 1.0, 1.0
+"""Seconds. A server that hangs keeps its connection, which kazoo gives up after two thirds of the session's time."""
+
 Fact = Registered | Controlled | Listed | StateOf | Connected
 Tell = Callable[[Fact], None]
 
@@ -85,11 +88,13 @@ class Watching:
         self.watched: dict[str, tuple[str, int]] = {}
         """The partition of every path of a state that is watched."""
         self._known: set[str] = set()
+        self._answers = True
 
     def start(self) -> None:
         """Read everything once, with watches; the facts arrive on ``tell``."""
         self.client.add_listener(self._connection)
         self._read_all(wall_ms())
+        self.client.handler.spawn(self._ask_forever)
 
     def close(self) -> None:
         """Facts that arrive later are dropped. The client is its owner's to stop."""
@@ -108,10 +113,25 @@ class Watching:
 
     def _connection(self, state: str) -> None:
         """Watches are lost with the connection: everything is read again when there is a new one."""
-        up = state == "CONNECTED"
-        self.tell(Connected(wall_ms(), up))
-        if up:
-            self.client.handler.spawn(self._read_all, wall_ms())
+        self._answering(state == "CONNECTED")
+
+    def _answering(self, up: bool) -> None:
+        if up != self._answers:
+            self._answers = up
+            self.tell(Connected(wall_ms(), up))
+            if up:
+                self.client.handler.spawn(self._read_all, wall_ms())
+
+    def _ask_forever(self) -> None:
+        """Whether it answers; one question at a time, since kazoo takes each for a sign of life of the server."""
+        while self.tell is not _nobody:
+            asked = self.client.exists_async("/")
+            asked.wait(ANSWERED_WITHIN)
+            if not asked.ready():
+                self._answering(False)
+                asked.wait()
+                self._answering(self.client.connected)
+            time.sleep(ASKED_EVERY)
 
     def _children(self, at: int, path: str) -> None:
         result = self.client.get_children_async(path, watch=self._rang)

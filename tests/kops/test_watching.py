@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from broker.zk import znodes
-from kops.cluster.watching import Controlled, Fact, Listed, Registered, StateOf, Watching
+from kops.cluster import watching as pushing
+from kops.cluster.watching import Connected, Controlled, Fact, Listed, Registered, StateOf, Watching
 from kops.session import open_zookeeper
 from tests.cluster.processes import Process
 from tests.ports import free_port
 
 
 @pytest.fixture
-def zookeeper(tmp_path: Path) -> Iterator[str]:
+def server(tmp_path: Path) -> Iterator[Process]:
     port = free_port()
     settings = {"dataDir": str(tmp_path / "zk"), "clientPort": str(port), "clientPortAddress": "127.0.0.1"}
     process = Process("zookeeper", "broker.zookeeper", settings, tmp_path)
@@ -23,7 +24,7 @@ def zookeeper(tmp_path: Path) -> Iterator[str]:
     while "bound to port" not in process.output():
         assert time.monotonic() < deadline, process.output()
         time.sleep(0.05)
-    yield f"127.0.0.1:{port}"
+    yield process
     process.kill()
 
 
@@ -31,8 +32,9 @@ def state(leader: int, epoch: int, *isr: int) -> bytes:
     return znodes.PartitionState(leader, epoch, isr, 1).encode()
 
 
-def test_every_change_is_told_when_it_happens(zookeeper: str) -> None:
-    client = open_zookeeper(zookeeper, 10.0)
+def test_every_change_is_told_when_it_happens(server: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pushing, "ASKED_EVERY", 0.02)
+    client = open_zookeeper(f"127.0.0.1:{server.settings['clientPort']}", 10.0)
     told: list[Fact] = []
 
     def until(fact: type[Fact], **wanted: object) -> Fact:
@@ -72,6 +74,14 @@ def test_every_change_is_told_when_it_happens(zookeeper: str) -> None:
         until(Listed, topics=())
         client.create(znodes.topic("orders"), assignment.encode())
         client.create(znodes.partition_state("orders", 0), state(2, 7, 2), makepath=True)
+        until(StateOf, leader=2, leader_epoch=7)
+
+        monkeypatch.setattr(pushing, "ANSWERED_WITHIN", 0.1)
+        server.pause()
+        until(Connected, up=False)
+        told.clear()
+        server.resume()
+        until(Connected, up=True)
         until(StateOf, leader=2, leader_epoch=7)
         watching.close()
         count = len(told)

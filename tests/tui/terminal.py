@@ -38,12 +38,11 @@ class Terminal:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_reader(self._master)
         assert self._process is not None
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait(10)
-        os.close(self._master)
+        self.hang_up()
 
     def _read(self) -> None:
         try:
@@ -53,6 +52,13 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         os.write(self._master, keys.encode())
+
+    def hang_up(self) -> None:
+        """As when a window is closed, or a connection breaks."""
+        if self._master >= 0:
+            asyncio.get_running_loop().remove_reader(self._master)
+            os.close(self._master)
+            self._master = -1
 
     @property
     def pid(self) -> int:

@@ -174,7 +174,7 @@ async def test_without_zookeeper_polling_is_all_there_is() -> None:
     looked(feed, brokers=(1, 2))
     assert feed.view is not None and not feed.view.pushed
     assert feed.view.alive == {1, 2}
-    assert feed.watching == "ZooKeeper is away"
+    assert feed.watching == "ZooKeeper does not answer"
 
 
 async def test_partitions_that_did_not_change_stay_the_same_objects() -> None:
@@ -206,5 +206,5 @@ def test_it_is_said_when_only_a_part_of_the_partitions_is_watched() -> None:
     feed._watch = watching = Watching(None, lambda fact: None)  # type: ignore[arg-type]
     watching.watched["/brokers/topics/audit/partitions/0/state"] = ("audit", 0)
     assert feed.source == "pushed by ZooKeeper (1 of 4 partitions, ±1000 ms)"
-    feed.watching = "ZooKeeper is away"
-    assert feed.source == "polled, ±1000 ms (ZooKeeper is away)"
+    feed.watching = "ZooKeeper does not answer"
+    assert feed.source == "polled, ±1000 ms (ZooKeeper does not answer)"
