@@ -16,6 +16,8 @@ from broker.wire.messages.api_versions import ApiVersionsRequest
 from broker.wire.schema import Array, Kind, shape_of
 
 MEMBER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+REASON = re.compile(r"(Failed to elect leader for partition [^ :]+).*")
+"""Apache names a Java class, we say which replicas there are."""
 MASKED = {"port", "session_id", "producer_id", "cluster_id", "total_bytes", "usable_bytes"}
 NOT_COMPARED = {"documentation", "is_default"}
 """Of settings: the words are our own; version 0 of 3.9 says false of every default, up to 2.6 and here it says true."""
@@ -119,7 +121,7 @@ class Line:
             }
         if name in MASKED or (isinstance(value, UUID) and value.int):
             return "masked" if value not in (0, -1) else value
-        return MEMBER.sub("id", value) if isinstance(value, str) else value
+        return REASON.sub(r"\1", MEMBER.sub("id", value)) if isinstance(value, str) else value
 
 
 def differences(apache: Any, ours: Any, path: str = "") -> Iterator[str]:

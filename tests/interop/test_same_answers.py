@@ -17,6 +17,7 @@ import pytest
 from broker.wire.errors import ErrorCode
 from broker.wire.keys import ApiKey as K
 from broker.wire.records import Record, build_batch
+from kops.session import Session
 from tests.interop.apache import Apache, Cluster, until
 from tests.interop.ours import Ours, stopped_after
 from tests.interop.same_answers import Known, Line, Row, compare
@@ -24,6 +25,7 @@ from tests.interop.same_answers import Known, Line, Row, compare
 NEVER = UUID(int=1 << 80)
 NAMES = ("", ".", "a b", "é", "x" * 250, "no.such")
 NOW = int(time.time() * 1000)
+AWAY = "same-away"
 
 
 def batch(value: bytes = b"v", **settings: object) -> bytes:
@@ -281,6 +283,54 @@ def groups() -> Iterator[Row]:
     yield Row("forgotten", K.DESCRIBE_GROUPS, {"groups": ["g"]})
 
 
+def away() -> Iterator[Row]:
+    """Of the partitions of AWAY broker 1 leads the first, with too few in sync, and nobody the second."""
+    settings = [{"name": "min.insync.replicas", "config_operation": 0, "value": "2"}]
+    altered = [{"resource_type": 2, "resource_name": AWAY, "configs": settings}]
+    yield Row("too few", K.INCREMENTAL_ALTER_CONFIGS, {"resources": altered}, [1])
+    asked = {"topics": [{"name": AWAY}], "allow_auto_topic_creation": False}
+    yield Row("away", K.METADATA, asked, keep={"away": lambda reply: reply.topics[0].topic_id})
+    rows = [{"index": index, "records": batch()} for index in (0, 1)]
+    for acks in (-1, 1):
+        data = [{"name": AWAY, "partition_data": rows}]
+        yield Row(f"produce {acks}", K.PRODUCE, {"acks": acks, "timeout_ms": 500, "topic_data": data}, range(3, 12))
+    for epoch in (-1, 0, 7):
+        parts = [
+            {"partition": index, "fetch_offset": 0, "partition_max_bytes": 9999, "current_leader_epoch": epoch}
+            for index in (0, 1)
+        ]
+        topics = [{"topic": AWAY, "topic_id": Known("away"), "partitions": parts}]
+        yield Row(f"fetch in {epoch}", K.FETCH, {"topics": topics, "max_bytes": 9999})
+        listed = [
+            {"partition_index": index, "timestamp": timestamp, "current_leader_epoch": epoch}
+            for index, timestamp in ((0, -1), (0, -2), (1, -1))
+        ]
+        fields = {"replica_id": -1, "topics": [{"name": AWAY, "partitions": listed}]}
+        yield Row(f"list in {epoch}", K.LIST_OFFSETS, fields)
+        ends = [{"partition": index, "leader_epoch": 0, "current_leader_epoch": epoch} for index in (0, 1)]
+        ended = {"replica_id": -1, "topics": [{"topic": AWAY, "partitions": ends}]}
+        yield Row(f"end in {epoch}", K.OFFSET_FOR_LEADER_EPOCH, ended)
+    for offset in (0, 1, -1):
+        cut = [{"partition_index": index, "offset": offset} for index in (0, 1)]
+        fields = {"topics": [{"name": AWAY, "partitions": cut}], "timeout_ms": 300}
+        yield Row(f"delete to {offset}", K.DELETE_RECORDS, fields)
+    for election in (0, 1):
+        elected = [{"topic": AWAY, "partitions": [0, 1]}]
+        fields = {"election_type": election, "topic_partitions": elected, "timeout_ms": 9000}
+        yield Row(f"elect {election}", K.ELECT_LEADERS, fields)
+    for replicas in (None, [1], [9], [1, 9], None):
+        moved = [{"name": AWAY, "partitions": [{"partition_index": 1, "replicas": replicas}]}]
+        yield Row(f"move to {replicas}", K.ALTER_PARTITION_REASSIGNMENTS, {"topics": moved, "timeout_ms": 9000}, [0])
+        yield Row(f"moving to {replicas}", K.LIST_PARTITION_REASSIGNMENTS, {"topics": None})
+    for brokers in ([[1]], [[9]], [[1, 9]]):
+        grown = [{"name": AWAY, "count": 3, "assignments": [{"broker_ids": each} for each in brokers]}]
+        fields = {"topics": grown, "timeout_ms": 9000, "validate_only": True}
+        yield Row(f"grow on {brokers}", K.CREATE_PARTITIONS, fields)
+    yield Row(
+        "delete away", K.DELETE_TOPICS, {"topic_names": [AWAY], "topics": [{"name": AWAY}], "timeout_ms": 300}, [5]
+    )
+
+
 DIFFER = {
     "create no replicas": "Apache's would make a topic that has no replicas",
 }
@@ -307,6 +357,12 @@ def is_coordinating(line: Line) -> bool:
     return beat["error_code"] == ErrorCode.UNKNOWN_MEMBER_ID
 
 
+def is_led(line: Line, leaders: list[int]) -> bool:
+    asked = {"topics": [{"name": AWAY}], "allow_auto_topic_creation": False}
+    (told,) = line.ask(Row("", K.METADATA, asked), 12)["topics"]
+    return sorted(each["leader_id"] for each in told["partitions"]) == leaders
+
+
 def test_the_same_requests_get_the_same_answers(apache: Cluster, ours: Cluster) -> None:
     lines = Line(apache.addresses[0]), Line(ours.addresses[0])
     rows = [*creations(), *metadata(), *records(), *fetches(), *offsets(), *settings(), *cluster(), *groups()]
@@ -320,3 +376,21 @@ def test_the_same_requests_get_the_same_answers(apache: Cluster, ours: Cluster) 
     assert not unexpected, "\n".join(f"{label}: {each}" for label, wrong in unexpected.items() for each in wrong)
     assert (sorted(found), told) == (sorted(DIFFER), {})
     assert compared > 900
+
+
+def test_the_same_answers_where_replicas_are_away(apache: Cluster, ours: Cluster) -> None:
+    lines = Line(apache.addresses[0]), Line(ours.addresses[0])
+    for cluster, line in zip((apache, ours), lines, strict=True):
+        with Session(cluster.context) as session:
+            path = f"/brokers/topics/{AWAY}"
+            session.zookeeper.create(path, b'{"version":1,"partitions":{"0":[1,9],"1":[9]}}')
+            until(partial(is_led, line, [1]), f"{AWAY} is not led")
+            lost = b'{"controller_epoch":1,"leader":9,"version":1,"leader_epoch":3,"isr":[9]}'
+            session.zookeeper.create(f"{path}/partitions/1/state", lost, makepath=True)
+            session.zookeeper.delete("/controller")
+        until(partial(is_led, line, [-1, 1]), "the new controller does not tell who is away")
+    compared, found = compare(*lines, list(away()))
+    for line in lines:
+        line.close()
+    assert not found, "\n".join(f"{label}: {each}" for label, wrong in found.items() for each in wrong)
+    assert compared > 100
