@@ -13,6 +13,8 @@ from broker.host import Clock, LogDirFailed, Timer
 from broker.replication.fetch_sessions import FetchSession, Reader
 from broker.replication.partition import Effects
 from broker.replication.quota import Throttles
+from broker.replication.read_ahead import ReadAhead
+from broker.storage.results import ReadResult
 from broker.wire.batch import Buffer
 from broker.wire.errors import ErrorCode, KafkaError
 
@@ -58,6 +60,7 @@ class Reads:
         self,
         clock: Clock,
         resolve: Callable[[Reader], HostedPartition],
+        is_hosted: Callable[[HostedPartition], bool],
         perform: Callable[[HostedPartition, Effects], None],
         throttles: Throttles,
     ) -> None:
@@ -67,6 +70,7 @@ class Reads:
         self._throttles = throttles
         self._asked: tuple[object, ...] = ()
         self._answer: Buffer = _NOTHING
+        self._ahead = ReadAhead(clock, is_hosted)
 
     def fetch(self, session: FetchSession, full: bool, limits: FetchLimits) -> list[PartitionRead] | ParkedFetch:
         """Read, or park when there is too little and the client would wait (facts D.5).
@@ -116,7 +120,10 @@ class Reads:
             if throttled and self._is_held_back(hosted, reader):
                 upper = start
             if reader.offset < upper and (remaining > 0 or min_one):
-                records = self._bytes(log, reader.offset, min(reader.max_bytes, max(remaining, 0)), upper, min_one)
+                most = min(reader.max_bytes, max(remaining, 0))
+                records, goes_on_at = self._bytes(log, reader.offset, most, upper, min_one)
+                if goes_on_at >= 0 and reader.replica_id < 0:
+                    self._ahead.plan(hosted, goes_on_at, most, upper, min_one)
                 if throttled:
                     self._count(log, records)
             elif not start <= reader.offset <= before:
@@ -130,15 +137,15 @@ class Reads:
             return PartitionRead(reader, code, _UNKNOWN, _UNKNOWN, _UNKNOWN, _NOTHING)
         return PartitionRead(reader, 0, high_watermark, stable, start, records, None, () if committed else None)
 
-    def _bytes(self, log: Log, offset: int, most: int, upper: int, min_one: bool) -> Buffer:
+    def _bytes(self, log: Log, offset: int, most: int, upper: int, min_one: bool) -> ReadResult:
         """One read and check for all who ask the same one after the other: followers, and readers at the end."""
         asked = (log, log.rewinds, log.log_start_offset, log.dir.is_offline, offset, most, upper, min_one)
         if asked == self._asked:
-            return self._answer
-        records = log.read(offset, most, upper, min_one).records
-        if len(records) <= SHARED:
-            self._asked, self._answer = asked, records
-        return records
+            return ReadResult(self._answer)
+        found = self._ahead.take(log, offset, most, upper, min_one) or log.read(offset, most, upper, min_one)
+        if len(found.records) <= SHARED:
+            self._asked, self._answer = asked, found.records
+        return found
 
     def _is_held_back(self, hosted: HostedPartition, reader: Reader) -> bool:
         """A follower outside of the ISR gets no records beyond leader.replication.throttled.rate (KIP-73)."""

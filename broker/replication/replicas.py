@@ -107,7 +107,7 @@ class Replicas:
         self._names: dict[UUID, str] = {}  # LeaderAndIsr comes before UpdateMetadata, and followers fetch at once
         self._offline: set[tuple[str, int]] = set()
         self._expected = ExpectedFollowers()
-        self._reads = Reads(host.clock, self._resolve, self.perform, self.throttles)
+        self._reads = Reads(host.clock, self._resolve, self._is_hosted, self.perform, self.throttles)
         self._shrinking: asyncio.Task[None] | None = None
         self._monotonic = host.clock.monotonic
         self._wall_ms = host.clock.wall_ms

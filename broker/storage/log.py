@@ -312,7 +312,7 @@ class Log:
             self.dir.check_online()
         try:
             upper = min(upper_offset, self.log_end_offset)
-            return ReadResult(reading.read(self, offset, max_bytes, upper, min_one), offset)
+            return reading.read(self, offset, max_bytes, upper, min_one)
         except OSError as error:
             self.dir.fail(error)
 

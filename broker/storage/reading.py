@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from broker.storage.damage import Damaged, examine
+from broker.storage.results import ReadResult
 from broker.storage.segment import Segment
 from broker.storage.soundness import Unsound, check
 from broker.wire import batch as batches
-from broker.wire.batch import HEADER_SIZE, LOG_OVERHEAD, Buffer
+from broker.wire.batch import HEADER_SIZE, LOG_OVERHEAD
 from broker.wire.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from broker.storage.log import Log
 
 Found = TypeVar("Found")
+_NOTHING: Final = ReadResult(b"")
 
 
-def read(log: Log, offset: int, max_bytes: int, upper: int, min_one: bool) -> Buffer:
+def read(log: Log, offset: int, max_bytes: int, upper: int, min_one: bool) -> ReadResult:
     """Sound batches from ``offset`` to below ``upper``. Raises Damaged, OSError."""
     return examined(log, lambda strict: _read(log, offset, max_bytes, upper, min_one, strict=strict))
 
@@ -39,7 +41,7 @@ def examined(log: Log, look: Callable[[bool], Found]) -> Found:
         raise KafkaError(ErrorCode.CORRUPT_MESSAGE, message) from found
 
 
-def _read(log: Log, offset: int, max_bytes: int, upper: int, min_one: bool, *, strict: bool) -> Buffer:
+def _read(log: Log, offset: int, max_bytes: int, upper: int, min_one: bool, *, strict: bool) -> ReadResult:
     at = log.index_of(offset)
     while offset < upper and at < len(log.segments):
         segment = log.segments[at]
@@ -56,7 +58,7 @@ def _read(log: Log, offset: int, max_bytes: int, upper: int, min_one: bool, *, s
         at += 1
         if strict and start == segment.size and at < len(log.segments) and offset < log.segments[at].base:
             _check_gap(log, segment)
-    return b""
+    return _NOTHING
 
 
 def _check_gap(log: Log, segment: Segment) -> None:
@@ -67,7 +69,7 @@ def _check_gap(log: Log, segment: Segment) -> None:
 
 def _sound(
     log: Log, at: int, offset: int, start: int, end: int, max_bytes: int, upper: int, min_one: bool, strict: bool
-) -> Buffer:
+) -> ReadResult:
     """What lies in [start, end) of segment number ``at``, up to ``max_bytes``, cut at the last whole sound batch."""
     segment, is_last = log.segments[at], at + 1 == len(log.segments)
     limit = log.log_end_offset if is_last else log.segments[at + 1].base
@@ -76,7 +78,7 @@ def _sound(
     found = check(data, offset, limit, log.leader_epochs, gappy=gappy)
     if found.size == 0 and found.is_sound:
         if not min_one:
-            return b""
+            return _NOTHING
         data = _first(segment, start, end, data)
         found = check(data, offset, limit, log.leader_epochs, gappy=gappy)
     size = found.size
@@ -87,9 +89,11 @@ def _sound(
     may_differ = gappy or stop in segment.holes or (segment.ends_early and stop == segment.size)
     if strict and following != found.following and not may_differ:
         raise Unsound(segment)
-    if stop < end:
-        log.positions.read_ended(found.following, stop)
-    return data if size == len(data) else memoryview(data)[:size]
+    records = data if size == len(data) else memoryview(data)[:size]
+    if stop == end:
+        return ReadResult(records)
+    log.positions.read_ended(found.following, stop)
+    return ReadResult(records, found.following)
 
 
 def _following(segment: Segment, data: bytes, size: int, stop: int) -> int:

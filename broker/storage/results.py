@@ -35,10 +35,13 @@ class AppendInfo(NamedTuple):
 
 
 class ReadResult(NamedTuple):
-    """Whole batches from the one that holds ``offset`` on; ``records`` is empty at the end of what may be read."""
+    """Whole batches from the one that was asked for on; none at the end of what may be read.
+
+    ``goes_on_at``: the offset behind them, where they were cut for their size, else -1.
+    """
 
     records: Buffer
-    offset: int
+    goes_on_at: int = -1
 
 
 class UnexpectedAppendOffset(Exception):
