@@ -121,6 +121,8 @@ def records() -> Iterator[Row]:
         data = [{"name": name, "partition_data": rows} for name in ("same", "no.such", "a b")]
         yield Row(label, K.PRODUCE, {"acks": -1, "timeout_ms": 9000, "topic_data": data}, range(3, 12))
     good = [{"name": "same", "partition_data": [{"index": 0, "records": batch()}]}]
+    asked = [{"name": name, "partition_indexes": [0, 9]} for name in ("same", "no.such", "a b")]
+    yield Row("producers", K.DESCRIBE_PRODUCERS, {"topics": asked})
     yield Row("acks 2", K.PRODUCE, {"acks": 2, "timeout_ms": 9000, "topic_data": good}, range(3, 12))
     keyless = bytes(build_batch([Record(0, NOW, None, b"v")] * 4, base_offset=0))
     data = [{"name": "same-compacted", "partition_data": [{"index": 0, "records": keyless}]}]
