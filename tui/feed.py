@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import Concatenate, ParamSpec, TypeVar
 
 from kops.cluster import metadata, replicas
@@ -30,7 +31,7 @@ from tui.history import PROCESSES_MS, Event, History
 from tui.pushed import Pushed, is_news, named, together
 from tui.rates import Rates
 from tui.recorder import Recorder
-from tui.snapshots import Condition, Gauges, Partitions, Process, View
+from tui.snapshots import Condition, Gauges, Partitions, Process, View, held
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -359,8 +360,8 @@ class Feed:
                     floor_at = self.now()
                 await self._measure_ends(view)
                 if "sizes" in self.needs and self.now() - sizes_at > 10:
-                    sizes = await self._measure_sizes(view)
-                    self.gauges, sizes_at = replace(self.gauges, sizes=sizes), self.now()
+                    await self._measure_sizes(view)
+                    sizes_at = self.now()
             self.changed()
 
     def _new_topics(self, view: View) -> bool:
@@ -368,25 +369,32 @@ class Feed:
         return known is None or any(topic.name not in known for topic in view.topics)
 
     async def _measure_ends(self, view: View) -> None:
-        partitions = list(view.partitions.values())[:MEASURED]
+        partitions = list(islice(view.partitions.values(), MEASURED))
         able = self._able(view)
-        measured = await self.ask(replicas.log_ends, partitions, able)
+
+        def measure() -> tuple[replicas.Measured, dict[str, int]]:
+            measured = replicas.log_ends(self._session, partitions, able)
+            heads = ((name, measured.ends.get(name, {}).get(one.leader)) for one in partitions if (name := one.name))
+            return measured, {name: head for name, head in heads if head is not None}
+
+        measured, heads = await self.work(measure)
         at = self.wall()
         for broker in measured.silent:
             self._silent_until[broker] = self.now() + 5
         silent = tuple(sorted(set(measured.silent) | (view.alive - set(able))))
         self._measured(replace(self.gauges, ends=measured.ends, ends_at=at, silent=silent))
-        heads = {
-            one.name: measured.ends[one.name][one.leader]
-            for one in partitions
-            if one.leader in measured.ends.get(one.name, {})
-        }
         self.rates.add(at, heads)
 
-    async def _measure_sizes(self, view: View) -> dict[int, dict[str, int] | None]:
-        able = self._able(view)
-        found = await self.ask(replicas.log_sizes, able)
-        return {broker: found.get(broker) for broker in view.everyone}
+    async def _measure_sizes(self, view: View) -> None:
+        able, everyone = self._able(view), view.everyone
+
+        def measure() -> Gauges:
+            found = replicas.log_sizes(self._session, able)
+            sizes = {broker: found.get(broker) for broker in everyone}
+            return Gauges(sizes=sizes, held=held(sizes))
+
+        got = await self.work(measure)
+        self.gauges = replace(self.gauges, sizes=got.sizes, held=got.held)
 
     def _able(self, view: View) -> list[int]:
         halted = {broker for broker, process in view.processes.items() if process.state != processes.RUNNING}

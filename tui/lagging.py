@@ -36,15 +36,16 @@ class Lagging:
         self._trends = Trends(kept=20)
         self._moved: dict[str, tuple[int, int]] = {}
         """Of each group what it has committed altogether, and when that last changed."""
+        self._names: dict[str, list[str]] = {}
+        """Of each group what its partitions are called here."""
         self._now = 0
 
     def add(self, at: int, seen: Sequence[GroupLag]) -> None:
         self._now = at
-        parts = [one for group in seen for one in group.partitions]
-        self._ends.add(at, {f"{one.group} {one.position}": one.end for one in parts if one.end is not None})
-        self._committed.add(
-            at, {f"{one.group} {one.position}": one.committed for one in parts if one.committed is not None}
-        )
+        self._names = {group.group.id: [f"{one.group} {one.position}" for one in group.partitions] for group in seen}
+        parts = [(name, one) for group in seen for name, one in zip(self._names[group.group.id], group.partitions)]
+        self._ends.add(at, {name: one.end for name, one in parts if one.end is not None})
+        self._committed.add(at, {name: one.committed for name, one in parts if one.committed is not None})
         self._trends.add(at, {group.group.id: float(group.total) for group in seen})
         for group in seen:
             total = sum(one.committed or 0 for one in group.partitions)
@@ -52,7 +53,7 @@ class Lagging:
                 self._moved[group.group.id] = (total, at)
 
     def of(self, group: GroupLag) -> Doing:
-        names = [f"{one.group} {one.position}" for one in group.partitions]
+        names = self._names.get(group.group.id, ())
         produced, consumed = self._ends.rate(names), self._committed.rate(names)
         trend = self._trends.of(group.group.id)
         return Doing(produced, consumed, trend, self._reason(group, produced, consumed, trend))

@@ -91,7 +91,8 @@ class Matrix:
     ) -> list[Row]:
         """Every partition, or those that are not whole or changed just now; worst first, then by name."""
         self.view, self.gauges, self.history, self.now = view, gauges, history, now
-        self.trends.add(gauges.ends_at, lag_values(view, gauges))
+        if gauges.ends_at != self.trends.at:
+            self.trends.add(gauges.ends_at, lag_values(view, gauges))
         touched = _touched(history, now) if affected else None
         order = (view.partitions, gauges.min_isr, affected, folding, touched)
         if order != self._order:

@@ -55,13 +55,13 @@ class Trends:
     def __init__(self, kept: int = 8) -> None:
         self._values: dict[str, deque[float]] = {}
         self._kept = kept
-        self._at = 0
+        self.at = 0
 
     def add(self, at: int, values: Mapping[str, float]) -> None:
         """Readings of one moment; those of a moment that was added already are the same ones."""
-        if at == self._at:
+        if at == self.at:
             return
-        self._at = at
+        self.at = at
         for name, value in values.items():
             self._values.setdefault(name, deque(maxlen=self._kept)).append(value)
         for name in self._values.keys() - values.keys():

@@ -149,6 +149,17 @@ class Gauges:
     silent: tuple[int, ...] = ()
     min_isr: Mapping[str, int] | None = None
     sizes: Mapping[int, Mapping[str, int] | None] | None = None
+    held: Mapping[str, int] | None = None
+    """Bytes by partition on all brokers together; None while one did not tell."""
+
+
+def held(sizes: Mapping[int, Mapping[str, int] | None]) -> dict[str, int] | None:
+    found: Counter[str] = Counter()
+    for one in sizes.values():
+        if one is None:
+            return None
+        found.update(one)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,10 @@ def show(
 
 
 def _collect_seldom() -> None:
-    """Ten thousand rows come and go at each look; looking for cycles among them took longer than painting.
+    """Often among what was just made, since every line that is drawn leaves cycles, and then for some milliseconds.
 
-    What is not part of a cycle is freed at once all the same.
+    Seldom among what has lasted: ten thousand rows are looked through by the dashboard itself, when nobody types.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 20)
+    gc.set_threshold(5_000, 20, 1000)

@@ -108,14 +108,16 @@ class GroupsScreen(ResetMenu):
         seen = [one for one in self.seen or () if not self.topic or self.topic in _topics(one)]
         if self.topic and self.seen:
             grid.empty = lambda: f"no group has committed anything for {self.topic} (esc: all groups)"
-        grid.show(HEADINGS, [Row.late(one.group.id, partial(self._work_out, one)) for one in seen])
+        grid.show(
+            HEADINGS, [Row(one.group.id, partial(self._cells, one), partial(self._sort_value, one)) for one in seen]
+        )
 
-    def _work_out(self, one: GroupLag) -> tuple[Cells, tuple[object, ...]]:
+    def _cells(self, one: GroupLag) -> Cells:
         doing = self.lagging.of(one)
         unknown = any(part.lag is None for part in one.partitions)
         left = doing.seconds_left(one.total)
         waiting = LOADING if doing.produced is None or doing.consumed is None else "∞"
-        cells = (
+        return (
             one.group.id,
             one.group.state,
             str(len(one.group.members)),
@@ -127,9 +129,15 @@ class GroupsScreen(ResetMenu):
             spark(doing.trend, 10),
             Text(doing.reason, "bold red"),
         )
+
+    def _sort_value(self, one: GroupLag, column: int) -> object:
+        if column < 5:
+            group = one.group
+            return (natural(group.id), group.state, len(group.members), one.total, one.oldest_ms or 0)[column]
+        doing = self.lagging.of(one)
+        left = doing.seconds_left(one.total)
         paces = (doing.produced or 0.0, doing.consumed or 0.0, math.inf if left is None else left)
-        numbers = (len(one.group.members), one.total, one.oldest_ms or 0, *paces)
-        return cells, (natural(one.group.id), one.group.state, *numbers, sum(doing.trend), doing.reason)
+        return (*paces, sum(doing.trend), doing.reason)[column - 5]
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:

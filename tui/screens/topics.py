@@ -18,7 +18,7 @@ from tui.history import ids
 from tui.matrix import SEVERITY, natural, state_of
 from tui.screens.deeds_menu import Deeds
 from tui.screens.groups import GroupsScreen
-from tui.snapshots import LOADING, UNAVAILABLE, View, count, size
+from tui.snapshots import LOADING, UNAVAILABLE, Gauges, View, count, size
 from tui.widgets.grid import Cells, Grid, Heading, Row
 
 HEADINGS = (
@@ -61,30 +61,57 @@ class TopicsScreen(Deeds):
         grid.empty = lambda: f"asking for the topics {LOADING}" if view is None else "there are no topics yet"
         if view is not None:
             topics = sorted(view.topics, key=lambda one: one.internal)
-            grid.show(HEADINGS, [Row.late(one.name, partial(self._work_out, view, one)) for one in topics])
+            grid.show(
+                HEADINGS,
+                [
+                    Row(
+                        one.name,
+                        partial(self._cells, view, one),
+                        partial(self._sort_value, view, one),
+                        text=f"{one.name} {'yes' if one.internal else ''}",
+                    )
+                    for one in topics
+                ],
+            )
 
-    def _work_out(self, view: View, topic: Topic) -> tuple[Cells, tuple[object, ...]]:
-        """Cells, and what they are sorted by."""
-        gauges, names = self.feed.gauges, [one.name for one in topic.partitions]
-        behind = sum(view.partitions[name].under_replicated for name in names if name in view.partitions)
-        heads = [_head(view.partitions.get(name), gauges.ends) for name in names]
-        known = [head for head in heads if head is not None]
-        complete = len(known) == len(heads)
-        end = LOADING if gauges.ends is None else count(sum(known)) if complete else UNAVAILABLE
-        rate = self.feed.rates.rate(names)
-        held = None if gauges.sizes is None else _held(gauges.sizes, names)
-        cells = (
+    def _cells(self, view: View, topic: Topic) -> Cells:
+        gauges, behind = self.feed.gauges, _behind(view, topic)
+        written, rate, held = _written(view, topic, gauges), self._rate(topic), _held(topic, gauges)
+        return (
             topic.name,
             str(len(topic.partitions)),
             str(topic.replication_factor),
             Text(str(behind), "bold yellow" if behind else ""),
-            end,
+            LOADING if gauges.ends is None else UNAVAILABLE if written is None else count(written),
             LOADING if gauges.ends is None else UNAVAILABLE if rate is None else count(rate),
             LOADING if gauges.sizes is None else UNAVAILABLE if held is None else size(held),
             "yes" if topic.internal else "",
         )
-        numbers = (sum(known) if complete else -1, -1.0 if rate is None else rate, -1 if held is None else held)
-        return cells, (natural(topic.name), len(names), topic.replication_factor, behind, *numbers, topic.internal)
+
+    def _sort_value(self, view: View, topic: Topic, column: int) -> object:
+        """Only what is sorted by: to work out all columns of a thousand topics takes longer than a key may."""
+        number: float | None
+        match column:
+            case 0:
+                return natural(topic.name)
+            case 1:
+                return len(topic.partitions)
+            case 2:
+                return topic.replication_factor
+            case 3:
+                return _behind(view, topic)
+            case 4:
+                number = _written(view, topic, self.feed.gauges)
+            case 5:
+                number = self._rate(topic)
+            case 6:
+                number = _held(topic, self.feed.gauges)
+            case _:
+                return topic.internal
+        return -1 if number is None else number
+
+    def _rate(self, topic: Topic) -> float | None:
+        return self.feed.rates.rate([one.name for one in topic.partitions])
 
     @on(Grid.Chosen)
     def _chosen(self, event: Grid.Chosen) -> None:
@@ -220,13 +247,25 @@ def _number(value: int | None) -> str:
     return UNAVAILABLE if value is None else str(value)
 
 
-def _head(partition: Partition | None, ends: Mapping[str, Mapping[int, int]] | None) -> int | None:
-    """The leader's log end."""
-    return None if partition is None or ends is None else ends.get(partition.name, {}).get(partition.leader)
+def _behind(view: View, topic: Topic) -> int:
+    now = (view.partitions.get(one.name) for one in topic.partitions)
+    return sum(one.under_replicated for one in now if one is not None)
 
 
-def _held(sizes: Mapping[int, Mapping[str, int] | None], names: list[str]) -> int | None:
+def _written(view: View, topic: Topic, gauges: Gauges) -> int | None:
+    """The ends of its leaders' logs; None where one is not known."""
+    written = 0
+    for one in topic.partitions:
+        name = one.name
+        now, ends = view.partitions.get(name), (gauges.ends or {}).get(name, {})
+        if now is None or now.leader not in ends:
+            return None
+        written += ends[now.leader]
+    return written
+
+
+def _held(topic: Topic, gauges: Gauges) -> int | None:
     """Bytes over all replicas; None while a broker that may hold some did not tell."""
-    if any(one is None for one in sizes.values()):
+    if gauges.held is None:
         return None
-    return sum(one.get(name, 0) for one in sizes.values() if one is not None for name in names)
+    return sum(gauges.held.get(one.name, 0) for one in topic.partitions)

@@ -19,6 +19,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui.widgets.lines import alike
+
 SORT_SHARE = 50
 """So many times as long as sorting took, the same rows are not sorted again."""
 
@@ -36,6 +38,8 @@ class Heading:
 
 
 Cells = tuple[str | Text, ...]
+Line = tuple[str, Cells]
+"""What stands before a row, and the row; nothing before it where there is none."""
 
 
 class Row:
@@ -58,18 +62,6 @@ class Row:
         self._sorts = sorts
         self._cells = cells
         self._text = text
-
-    @classmethod
-    def late(cls, key: str, work_out: Callable[[], tuple[Cells, Sequence[object]]]) -> "Row":
-        """One whose cells, and what they are sorted by, are worked out together, once, when they are first needed."""
-        made: list[tuple[Cells, Sequence[object]]] = []
-
-        def both() -> tuple[Cells, Sequence[object]]:
-            if not made:
-                made.append(work_out())
-            return made[0]
-
-        return cls(key, lambda: both()[0], lambda column: both()[1][column])
 
     @property
     def cells(self) -> Cells:
@@ -140,6 +132,9 @@ class Grid(ScrollView, can_focus=True):
         """Where the cursor was found last."""
         self._sort_again = 0.0
         self._first_width = 12
+        self._frame: object = None
+        self._on_screen: dict[int, Line] = {}
+        """What the lines on the screen show, as they were drawn last."""
 
     # data
 
@@ -147,7 +142,7 @@ class Grid(ScrollView, can_focus=True):
         """Replace what is shown; cursor and scroll stay with their keys. The very same rows are only drawn anew."""
         self.headings = tuple(headings)
         if rows is self._all and (self.sorted_by is None or time.monotonic() < self._sort_again):
-            self.refresh()
+            self._redraw()
             return
         self._all = rows
         self._first_width = max(12, max((len(row.key) for row in rows), default=0) + 2)
@@ -184,7 +179,7 @@ class Grid(ScrollView, can_focus=True):
         if self._index() is None:
             self.cursor = rows[min(at, len(rows) - 1)].key if rows else None
         self._resized()
-        self.refresh()
+        self._redraw()
 
     def _index(self) -> int | None:
         if self._at < len(self.rows) and self.rows[self._at].key == self.cursor:
@@ -224,45 +219,61 @@ class Grid(ScrollView, can_focus=True):
         """Names as long as they are: what belongs to them stands beside them, also on a wide screen."""
         return min(heading.most, self._first_width) if index == 0 else heading.most
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        base = self.rich_style
-        if y == 0:
-            return self._heading(width, base)
+    def _redraw(self) -> None:
+        """The lines that are to show something else than they do."""
+        frame = self.size, self.columns(), self.sorted_by, self.descending
+        if frame != self._frame:
+            self._frame = frame
+            self.refresh()
+        elif changed := [y for y in range(1, self.size.height) if not _same(self._line(y), self._on_screen.get(y))]:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
+
+    def _line(self, y: int) -> Line:
         index = y - 1 + self.scroll_offset.y
         if index >= len(self.rows):
-            text = f" {self.empty()}" if y == 2 and not self.rows else ""
-            return Strip([Segment(text[:width].ljust(width), base)])
+            return "", (self.empty() if y == 2 and not self.rows else "",)
         row = self.rows[index]
         lead = "▶" if row.key == self.cursor else " "
         if self.marks:
             lead += "●" if row.key in self.marked else " "
-        line, cells = Text(lead, end=""), row.cells
-        for column, heading, cell_width in self.columns():
-            cell = cells[column] if column < len(cells) else ""
-            shown = _with_its_end(cell, cell_width) if column == 0 else cell
-            line.append_text(_fitted(shown, cell_width, heading.right))
-            line.append(" ")
-        line.truncate(width, pad=True)
-        if row.key == self.cursor:
+        return lead, row.cells
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        base = self.rich_style
+        if y == 0:
+            return self._heading(base)
+        lead, cells = self._on_screen[y] = self._line(y)
+        if not lead:
+            return Strip([Segment(f" {cells[0]}"[:width].ljust(width), base)])
+        if lead.startswith("▶"):
             # Changed and failed cells keep their own colours under the cursor.
             ground = "grey27" if self.app.current_theme.dark else "grey82"
-            line.stylize_before(Style(bgcolor=ground, bold=True) if self.has_focus else Style(bold=True))
-        return self._drawn(line, width, base)
+            base += Style(bgcolor=ground, bold=True) if self.has_focus else Style(bold=True)
+        return self._drawn(lead, cells, base)
 
-    def _heading(self, width: int, base: Style) -> Strip:
-        line = Text("  " if self.marks else " ", end="")
-        for index, heading, cell_width in self.columns():
-            arrow = ("▼" if self.descending else "▲") if index == self.sorted_by else ""
-            title = heading.title[: cell_width - 1] + arrow if arrow else heading.title
-            line.append_text(_fitted(title, cell_width, heading.right))
-            line.append(" ")
-        line.stylize(Style(bold=True, underline=True))
-        return self._drawn(line, width, base)
+    def _heading(self, base: Style) -> Strip:
+        titles = [heading.title for heading in self.headings]
+        for index, _, cell_width in self.columns():
+            if index == self.sorted_by:
+                titles[index] = titles[index][: cell_width - 1] + ("▼" if self.descending else "▲")
+        return self._drawn("  " if self.marks else " ", titles, base + Style(bold=True, underline=True))
 
-    def _drawn(self, line: Text, width: int, base: Style) -> Strip:
-        line.truncate(width, pad=True)
-        return Strip(line.render(self.app.console), width).apply_style(base).adjust_cell_length(width, base)
+    def _drawn(self, lead: str, cells: Sequence[str | Text], base: Style) -> Strip:
+        """Made of as few pieces as there are styles: Textual looks at each of them several times."""
+        pieces: list[Segment] = []
+        plain, console = lead, self.app.console
+        for column, heading, width in self.columns():
+            cell = cells[column] if column < len(cells) else ""
+            fitted = _fitted(_with_its_end(cell, width) if column == 0 else cell, width, heading.right)
+            if isinstance(fitted, str):
+                plain += f"{fitted} "
+                continue
+            pieces.append(Segment(plain, base))
+            base_of_cell = base + console.get_style(fitted.style)
+            pieces += (Segment(piece.text, base_of_cell + piece.style) for piece in fitted.render(console))
+            plain = " "
+        return Strip([*pieces, Segment(plain, base)]).adjust_cell_length(self.size.width, base)
 
     # moving
 
@@ -356,7 +367,18 @@ def _with_its_end(cell: str | Text, width: int) -> str | Text:
     return cell[: width - kept - 1] + Text("…") + cell[-kept:]
 
 
-def _fitted(cell: str | Text, width: int, right: bool) -> Text:
+def _same(line: Line, drawn: Line | None) -> bool:
+    return (
+        drawn is not None
+        and line[0] == drawn[0]
+        and len(line[1]) == len(drawn[1])
+        and all(map(alike, line[1], drawn[1]))
+    )
+
+
+def _fitted(cell: str | Text, width: int, right: bool) -> str | Text:
+    if isinstance(cell, str) and cell.isascii() and cell.isprintable() and len(cell) <= width:
+        return cell.rjust(width) if right else cell.ljust(width)
     text = Text(cell) if isinstance(cell, str) else cell.copy()
     if text.cell_len > width:
         text.truncate(width, overflow="ellipsis")
