@@ -43,7 +43,7 @@ class Lagging:
     def add(self, at: int, seen: Sequence[GroupLag]) -> None:
         self._now = at
         self._names = {group.group.id: [f"{one.group} {one.position}" for one in group.partitions] for group in seen}
-        parts = [(name, one) for group in seen for name, one in zip(self._names[group.group.id], group.partitions)]
+        parts = [pair for group in seen for pair in zip(self._names[group.group.id], group.partitions, strict=True)]
         self._ends.add(at, {name: one.end for name, one in parts if one.end is not None})
         self._committed.add(at, {name: one.committed for name, one in parts if one.committed is not None})
         self._trends.add(at, {group.group.id: float(group.total) for group in seen})
