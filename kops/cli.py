@@ -1,5 +1,6 @@
 """The ``kops`` command: nouns, loaded when they are used, and the one place that turns errors into exit codes."""
 
+import atexit
 import gc
 import io
 import os
@@ -104,6 +105,7 @@ app = typer.Typer(
 noun(app)
 
 
+atexit.register(gc.freeze)  # the interpreter collects before it ends, which takes long and finds nothing of use
 _COLLECTED_AFTER = 100_000
 """Objects made between two collections: loading a client makes many, and 700, as is usual, cost it a tenth."""
 

@@ -14,7 +14,6 @@ from kops.commands import topic_life
 from kops.commands.options import command, noun
 from kops.commands.run import Run, pairs
 from kops.errors import BadUsage, NotFound
-from kops.operations import settings
 from kops.render import kafka
 from kops.words import counted
 
@@ -150,6 +149,8 @@ def alter(
     delete_config: Annotated[list[str] | None, typer.Option("--delete-config", help="Unset.", metavar="KEY")] = None,
 ) -> None:
     """Add partitions, set and unset settings, and read them back."""
+    from kops.operations import settings  # every other command of topics would wait for it, too
+
     put, drop = pairs(config or [], "--config"), list(delete_config or [])
     if partitions is None and not put and not drop:
         raise BadUsage("nothing is to be altered", "Say --partitions N, --config KEY=VALUE or --delete-config KEY.")
@@ -213,6 +214,8 @@ def _altered(run: Run, one: Topic, partitions: int | None, put: dict[str, str], 
         changed = topics.add_partitions(run.session, one.name, partitions)
     if not put and not drop:
         return changed
+    from kops.operations import settings
+
     if settings.change(run.session, Entity(TOPIC, one.name), put, drop) is not None:
         run.out.say("`kops undo` takes the settings back.")
     return topics.with_configs(run.session, topics_of(run.session, [one.name])[1])[0]
