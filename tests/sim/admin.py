@@ -90,10 +90,10 @@ class Admin:
         found: MetadataResponseTopic = reply.topics[0]
         return found if found.error_code == ErrorCode.NONE and found.partitions else None
 
-    async def create(self, name: str, configs: dict[str, str]) -> MetadataResponseTopic:
+    async def create(self, name: str, configs: dict[str, str], replicas: int = 3) -> MetadataResponseTopic:
         """Created, whether by this or by an earlier attempt, however long it takes."""
         settings = [CreatableTopicConfig(name=key, value=value) for key, value in configs.items()]
-        wanted = CreatableTopic(name=name, num_partitions=1, replication_factor=3, configs=settings)
+        wanted = CreatableTopic(name=name, num_partitions=1, replication_factor=replicas, configs=settings)
         request = CreateTopicsRequest(topics=[wanted], timeout_ms=3000)
         while True:
             if (found := await self.describe(name)) is not None:
@@ -185,6 +185,7 @@ class Topics:
 
     admin: Admin
     has_ids: bool
+    replicas: int
     generations: list[UUID] = field(default_factory=list)
 
     async def run(self) -> None:
@@ -193,7 +194,7 @@ class Topics:
         while not work.stopping:
             number = FIRST_GENERATION + len(self.generations)
             name = "churn" if self.has_ids else f"churn-{number}"
-            topic = await self.admin.create(name, {})
+            topic = await self.admin.create(name, {}, self.replicas)
             if self.has_ids and topic.topic_id in self.generations:
                 await work.clock.sleep(0.2)  # its deletion is under way
                 continue

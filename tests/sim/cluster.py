@@ -86,9 +86,8 @@ class Cluster:
         config = KafkaConfig.of(
             broker_id=broker_id,
             listeners=(f"PLAINTEXT://127.0.0.1:{BROKER_PORT + broker_id - 1}",),
-            log_dirs=("/kafka-logs",),
             zookeeper_connect=f"127.0.0.1:{ZOOKEEPER_PORT}",
-            **{"zookeeper_session_timeout_ms": SESSION_MS, **self.settings},
+            **{"zookeeper_session_timeout_ms": SESSION_MS, "log_dirs": ("/kafka-logs",), **self.settings},
         )
 
         def halt(reason: str) -> None:

@@ -45,11 +45,12 @@ class Disk:
         self.write_error: int | None = None
         self.sync_error: int | None = None
         self.read_error: int | None = None
+        self.failing_under = "/"
         self.sync_seconds = SYNC_SECONDS
 
     def check(self, error: int | None, path: str) -> None:
-        """Raises OSError with this errno, None: all is well."""
-        if error is not None:
+        """Raises OSError with this errno, None: all is well, as it is outside of ``failing_under``."""
+        if error is not None and path.startswith(self.failing_under):
             raise OSError(error, os.strerror(error), path)
 
     def used(self) -> int:
@@ -129,9 +130,11 @@ class SimFile:
         self.inode.syncs += 1
         mine = self.inode.syncs
         await self.files.wait(self.files.disk.sync_seconds)
-        if self.files.disk.sync_error is not None:
+        try:
+            self.files.disk.check(self.files.disk.sync_error, self.path)
+        except OSError:
             self.inode.is_broken = True  # the pages count as clean from now on: no later sync writes them
-        self.files.disk.check(self.files.disk.sync_error, self.path)
+            raise
         if self.inode.is_broken:
             return
         if mine > self.inode.synced:  # one that began later may have ended earlier, and covers more

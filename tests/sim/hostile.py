@@ -1,4 +1,4 @@
-"""Faults of the second edition: what goes wrong beyond kills, cuts and slowness, and schedules made to be hostile."""
+"""Faults of the later editions: what goes wrong beyond kills, cuts and slowness, and schedules made to be hostile."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import errno
 from collections.abc import Callable
 from typing import Any
 
+from broker.zk import znodes
+from broker.zookeeper.tree import Tree
 from tests.sim.admin import Admin
 from tests.sim.nemesis import SESSION, Fault, Nemesis
+from tests.sim.workload import TOPIC
 
 JUMPS_MS = (1_500, 60_000, 3_600_000, 3 * 86_400_000)
 
@@ -22,6 +25,9 @@ class Hostile(Nemesis):
         self.cluster.network.lag.clear()
         for disk in self.cluster.disks.values():
             disk.capacity = disk.write_error = disk.sync_error = disk.read_error = None
+            disk.failing_under = "/"
+        for broker_id in self.cluster.ids:
+            self._end_without_directory(broker_id)
         self.admin.restore()
 
     # -- the network -----------------------------------------------------------------------------------------------
@@ -127,6 +133,29 @@ class Hostile(Nemesis):
         error = errno.EIO if fault.n % 3 else errno.ENOSPC
         self._on_disk(fault, name, lambda disk: setattr(disk, what, error), lambda disk: setattr(disk, what, None))
 
+    def _directory_fails(self, fault: Fault, name: str) -> None:
+        """One of its log directories; the broker goes on with the other, until it is started anew with both."""
+        broker_id, disk = int(name.rsplit("-", 1)[1]), self.cluster.disks[name]
+        what = ("write_error", "read_error", "write_error", "sync_error")[fault.n % 4]
+        disk.failing_under = self.dice.choice(self.cluster.settings["log_dirs"])
+        setattr(disk, what, errno.EIO if fault.n % 3 else errno.EROFS)
+
+        def mend() -> None:
+            setattr(disk, what, None)
+            disk.failing_under = "/"
+            self._end_without_directory(broker_id)
+
+        self._after(fault.lasts, mend)
+        self._after(fault.lasts + 0.5, lambda: self._start(name))
+
+    def _end_without_directory(self, broker_id: int) -> None:
+        """A directory that went offline is not looked at again in that life."""
+        server, process = self.cluster.servers.get(broker_id), self.cluster.process(broker_id)
+        logdirs = getattr(server, "logdirs", None)
+        if logdirs is not None and logdirs.offline_dirs and not process.dead:
+            self._tell(f"{process.name} ends, which is without {logdirs.offline_dirs}")
+            process.kill()
+
     def _fade(self, fault: Fault, name: str) -> None:
         """Slower and slower: it runs for 10 ms, and then stands still for longer each time."""
         process, until = self.cluster.world.processes[name], self.cluster.world.now + fault.lasts
@@ -172,3 +201,89 @@ class Hostile(Nemesis):
             self._lag([(friend, name), (name, friend)], fault.n / 400, lasting)
         if fault.n % 5 == 0:
             self.admin.elect()
+
+    def _when(self, condition: Callable[[], bool], action: Callable[[], None], seconds: float, every: float) -> None:
+        """As soon as ``condition`` holds, unless that takes longer than ``seconds``; looked at ``every`` so often."""
+        if condition():
+            action()
+        elif seconds > 0:
+            self._after(every, lambda: self._when(condition, action, seconds - every, every))
+
+    @staticmethod
+    def _replicas(tree: Tree, topic: str) -> list[int]:
+        """Who holds one of a topic's replicas."""
+        node = tree.nodes.get(znodes.topic(topic))
+        assigned = {} if node is None else znodes.TopicZnode.decode(topic, node.data).partitions
+        return [broker_id for each in assigned.values() for broker_id in each.replicas]
+
+    def _late_deletion(self, fault: Fault, _: str) -> None:
+        """A controller is replaced amid the deletion of a topic: what it says of it comes when another has that name.
+
+        Its words are slow first, so that any of them may be the one that is late; and it holds no replica itself, or
+        the deletion would wait for it.
+        """
+        lag, slow, late = self.cluster.network.lag, fault.n / 2000, self.dice.uniform(1.1, 2) * SESSION
+        lasting = fault._replace(lasts=late + self.dice.uniform(0, 4))
+
+        def is_deleting() -> bool:
+            tree = self.cluster.tree()
+            node = None if tree is None else tree.nodes.get(znodes.DELETE_TOPICS)
+            if tree is None or node is None or not node.children or lag:
+                return False
+            holders = [self._replicas(tree, topic) for topic in node.children]
+            return any(held and self._victim("controller") not in held for held in holders)
+
+        def begin() -> None:
+            name = f"broker-{self._victim('controller')}"
+            pairs = [(name, other) for other in self._others(name, ("client", "zookeeper"))]
+            lag.update(dict.fromkeys(pairs, slow))
+
+            def replace() -> None:
+                self._tell(f"what {name} says comes {late:.1f} s late")
+                self._lag(pairs, late, lasting)
+                if fault.n % 2:
+                    self._after(slow + 0.05, lambda: self._pause(lasting, name))
+                else:
+                    self._cut([(name, "zookeeper")], lasting)
+
+            self._after(self.dice.uniform(0, 3) * slow, replace)
+
+        self._when(is_deleting, begin, seconds=10, every=0.002)
+
+    def _late_follower(self, fault: Fault, _: str) -> None:
+        """A leader gives up what one follower has, and leads again, before that follower hears that another led.
+
+        It is the controller that leads in between: it knows at once, and its words to the follower are late.
+        """
+        controller = self._victim("controller")
+        others = [n for n in self.cluster.ids if n != controller]
+
+        def leader() -> int:
+            """The preferred leader of some partition, if it leads and is not the controller."""
+            metadata = self.cluster.servers[controller].metadata if controller in self.cluster.servers else None
+            states = [] if metadata is None else [metadata.partition(TOPIC, each) for each in (0, 1)]
+            return next((s.leader for s in states if s and s.leader in others and s.leader == s.replicas[0]), 0)
+
+        def begin() -> None:
+            victim = leader()
+            [late] = [f"broker-{n}" for n in others if n != victim]
+            name, successor = f"broker-{victim}", f"broker-{controller}"
+            until = self.cluster.world.now + self.dice.uniform(10, 25)
+            alone = fault._replace(lasts=self.dice.uniform(0.1, 2.0))
+            self._cut([(name, successor)], alone)
+
+            def fall() -> None:
+                self._tell(f"{name} falls, and {late} hears of it at {until:.3f}")
+                self._lag([(successor, late)], until - self.cluster.world.now, fault._replace(lasts=5))
+                self._kill(fault._replace(lasts=self.dice.uniform(0.1, 2.0)), name)
+                elect()
+
+            def elect() -> None:
+                if self.cluster.world.now < until:
+                    self.admin.elect()
+                    self._after(1.0, elect)
+
+            self._after(alone.lasts, fall)
+
+        self.admin.elect()
+        self._when(lambda: leader() > 0, begin, seconds=5, every=0.1)

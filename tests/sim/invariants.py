@@ -72,6 +72,8 @@ class Invariants:
                 if broker_id not in state.isr or server.logdirs.is_offline(topic, index):
                     continue
                 log = server.logdirs.get(topic, index)
+                if log is None and server.logdirs.offline_dirs:
+                    continue  # it lies there, perhaps
                 if log is not None and (log.dir.is_offline or log.topic_id != topic_id):
                     continue
                 end = -1 if log is None else log.log_end_offset

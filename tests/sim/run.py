@@ -182,7 +182,8 @@ class Run:
     def start_actors(self) -> None:
         actors = self.scenario.actors
         if "topics" in actors:
-            self.workload.spawn(Topics(self.admin, has_ids=self.scenario.ibp == "3.9").run(), "topics")
+            topics = Topics(self.admin, self.scenario.ibp == "3.9", self.scenario.churn_replicas)
+            self.workload.spawn(topics.run(), "topics")
         if "members" in actors:
             for who in "ABC":
                 self.workload.spawn(Member(self.workload, who).run(), f"member {who}")

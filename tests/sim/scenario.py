@@ -1,18 +1,20 @@
 """What a seed plays: the cluster's settings, the kinds of faults, and what clients do besides producing and reading.
 
 Seeds below ``CLASSIC`` play the first edition: every kind of its faults, and the same clients. From there on each seed
-draws a few of all kinds, since many at once hide one another, and some of the other actors.
+draws a few of all kinds, since many at once hide one another, and some of the other actors. From ``THEMED`` on each has
+a theme besides: a kind of schedule that chance alone hardly ever makes, with all that it needs to be possible.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.sim.nemesis import ANYWHERE, WITH_FLUSH, Fault, bursts, careful_losses
 
 CLASSIC = 10_000
+THEMED = 1_000_000
 Kinds = tuple[tuple[str, int], ...]
 
 HOSTILE: Kinds = (
@@ -29,6 +31,8 @@ HOSTILE: Kinds = (
     ("zombie controller", 3),
     ("zombie leader", 3),
 )
+THEMES = ("late deletion", "late follower", "directory fails")
+DIRECTORIES = ("/disk-1", "/disk-2")
 ACTORS = ("topics", "members", "compacted")
 CRAWL = {"replica_fetch_max_bytes": 200, "replica_fetch_response_max_bytes": 200}
 """A replica that has been away needs a round trip for each batch that it missed."""
@@ -50,6 +54,8 @@ class Scenario:
     seconds: float = 40.0
     pace: float = 0.15
     skewed_ms: tuple[int, ...] = field(default=())
+    churn_replicas: int = 3
+    directories: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, seed: int, *, short: bool = False) -> Scenario:
@@ -61,7 +67,7 @@ class Scenario:
         dice = random.Random(f"scenario {seed}")
         flush = dice.random() < 0.5
         kinds = (*(WITH_FLUSH if flush else ANYWHERE), *HOSTILE)
-        return cls(
+        scenario = cls(
             seed,
             flush,
             tuple(each for each in kinds if dice.random() < 0.35) or kinds,
@@ -75,6 +81,18 @@ class Scenario:
             pace=0.4 if short else dice.choice((0.05, 0.15, 0.5)),
             skewed_ms=tuple(dice.randint(-3_600_000, 3_600_000) for _ in range(3)) if dice.random() < 0.2 else (),
         )
+        return scenario if seed < THEMED else scenario._themed(dice)
+
+    def _themed(self, dice: random.Random) -> Scenario:
+        """Two faults of three are the theme, one is of another kind: more of those would spoil it."""
+        theme, others = dice.choice(THEMES), tuple(dice.sample(self.kinds, 1))
+        kinds = (*others, (theme, 2 * sum(weight for _, weight in others)))
+        themed = replace(self, kinds=kinds, careful=False, seconds=dice.choice((20.0, 30.0)), pace=0.3)
+        if theme == "late follower":
+            return replace(themed, ibp="2.6")
+        if theme == "directory fails":
+            return replace(themed, directories=DIRECTORIES)
+        return replace(themed, ibp="3.9", actors=tuple(dict.fromkeys((*self.actors, "topics"))), churn_replicas=2)
 
     def settings(self) -> dict[str, Any]:
         """The brokers' settings."""
@@ -90,6 +108,8 @@ class Scenario:
             found["log_flush_interval_messages"] = 1
         if self.ibp != "3.9":
             found["inter_broker_protocol_version"] = self.ibp
+        if self.directories:
+            found["log_dirs"] = self.directories
         if self.crawl:
             found |= CRAWL
         if self.rebalance_seconds != 300:
@@ -114,4 +134,5 @@ class Scenario:
         shown += ["crawl"] if self.crawl else []
         shown += [f"rebalance each {self.rebalance_seconds} s"] if self.rebalance_seconds < 300 else []
         shown += ["skewed clocks"] if self.skewed_ms else []
+        shown += [f"{len(self.directories)} directories"] if self.directories else []
         return ", ".join(shown)

@@ -14,12 +14,12 @@ from tests.sim.run import Run
 from tests.sim.scenario import Scenario
 from tests.sim.simulate import shrink, tell
 
-SEEDS = [2, 3, 24, 43, 51, 53, 119, 143, 2218, 10127, 10155, 20149]
+SEEDS = [43, 51, 53, 119, 143, 2218, 10127, 10155, 20149, 1_000_007, 1_000_009, 1_000_011]
 """43, 51 and 53 lost acknowledged records before flush.messages held back the high watermark; in 143 a follower
 had read what its leader then lost. In 119 ZooKeeper
 found its log damaged, since it had gone on without syncing what it had found there. In 2218 a new coordinator told a
 commit that it alone held. In 10127 and 10155 a disk failed as a leader noted its epoch. In
-20149 ZooKeeper went on from a log whose sync had failed."""
+20149 ZooKeeper went on from a log whose sync had failed. The last three are one of each theme."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
