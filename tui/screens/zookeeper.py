@@ -17,6 +17,7 @@ from tui.questions import ZnodePage
 from tui.screens.base import KopsScreen
 from tui.snapshots import LOADING, UNAVAILABLE
 from tui.widgets.grid import Grid, Heading, Row
+from tui.widgets.lines import alike
 
 
 class ZooKeeperScreen(KopsScreen):
@@ -29,6 +30,7 @@ class ZooKeeperScreen(KopsScreen):
         self.reason = ""
         self.shown: Znode | None = None
         self.shown_reason = ""
+        self._text = Text()
 
     def body(self) -> ComposeResult:
         with Horizontal():
@@ -81,7 +83,9 @@ class ZooKeeperScreen(KopsScreen):
         text = Text.assemble((self.reason or self.shown_reason, "bold red"))
         if self.shown is not None:
             text.append_text(described(self.shown))
-        self.query_one("#znode-text", Static).update(text)
+        if not alike(text, self._text):
+            self._text = text
+            self.query_one("#znode-text", Static).update(text)
 
     def _child(self, name: str) -> str:
         if name == "..":
