@@ -185,11 +185,11 @@ def client_properties(path: str | None) -> Mapping[str, str]:
     """A Java client's properties file, as Apache's --command-config takes it."""
     if path is None:
         return {}
-    import javaproperties
+    from broker.java_properties import parse
 
     try:
         with open(path, encoding="utf-8") as file:
-            return dict(javaproperties.load(file))
+            return {entry.name: entry.text for entry in parse(file.read())}
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", "It is what --command-config names.") from error
 

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple
 
-import javaproperties
-
 from broker.host import Files
+from broker.java_properties import Entry, parse
 
-
-class Entry(NamedTuple):
-    """A setting as it was written; ``line`` None when it came from the command line or from code."""
-
-    name: str
-    text: str
-    line: int | None
+__all__ = ["ConfigError", "Entry", "Problem", "read_properties"]
 
 
 class Problem(NamedTuple):
@@ -46,10 +38,5 @@ def read_properties(files: Files, path: str) -> list[Entry]:
 
     Raises OSError when it cannot be read.
     """
-    entries: dict[str, Entry] = {}
-    line = 1
-    for element in javaproperties.parse(io.StringIO(files.read(path).decode("latin-1"))):
-        if isinstance(element, javaproperties.KeyValue):
-            entries[element.key] = Entry(element.key, element.value.strip(), line)
-        line += element.source.count("\n") or 1
-    return list(entries.values())
+    entries = parse(files.read(path).decode("latin-1"))
+    return list({entry.name: entry._replace(text=entry.text.strip()) for entry in entries}.values())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import javaproperties
-
+from broker import java_properties
 from broker.host import Files
 from broker.host.files import write_durably
 
@@ -26,7 +25,7 @@ def read_meta(files: Files, directory: str) -> MetaProperties | None:
     path = f"{directory}/{META_PROPERTIES}"
     if files.stat(path) is None:
         return None
-    entries = javaproperties.loads(files.read(path).decode("latin-1"))
+    entries = {entry.name: entry.text for entry in java_properties.parse(files.read(path).decode("latin-1"))}
     version = entries.pop("version", "0")
     if version != "0":
         raise ValueError(f"{path}: version={version} is not that of a broker with ZooKeeper (0)")
@@ -43,8 +42,7 @@ async def write_meta(files: Files, directory: str, meta: MetaProperties) -> None
         entries["broker.id"] = str(meta.broker_id)
     if meta.cluster_id is not None:
         entries["cluster.id"] = meta.cluster_id
-    text = javaproperties.dumps(entries, timestamp=False, sort_keys=True)
-    await write_durably(files, f"{directory}/{META_PROPERTIES}", text.encode("latin-1"))
+    await write_durably(files, f"{directory}/{META_PROPERTIES}", java_properties.written(entries).encode())
 
 
 def check_agreement(found: list[tuple[str, MetaProperties]]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from broker.host import Files
+from broker.java_properties import Entry, parse
 
 
 class ConfigError(Exception):
@@ -71,67 +72,13 @@ class ZooKeeperConfig:
             text = files.read(os.path.abspath(path)).decode("latin-1")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-        entries = read_properties(text)
+        entries = [entry._replace(text=entry.text.strip()) for entry in parse(text)]
         for override in overrides:
             name, equals, value = override.partition("=")
             if not equals:
                 raise ConfigError(f"--override {override}: write it as name=value")
             entries.append(Entry(name.strip(), value.strip(), None))
         return _build(entries, path)
-
-
-class Entry(NamedTuple):
-    """``line`` None: not from a file."""
-
-    name: str
-    text: str
-    line: int | None
-
-
-def read_properties(text: str) -> list[Entry]:
-    """``name=value`` lines as java.util.Properties reads them: comments, continued lines, backslash escapes."""
-    entries: list[Entry] = []
-    logical, begun = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.lstrip(" \t\f")
-        if not logical:
-            if not line or line[0] in "#!":
-                continue
-            begun = number
-        logical += line
-        if (len(logical) - len(logical.rstrip("\\"))) % 2:
-            logical = logical[:-1]
-            continue
-        entries.append(_entry(logical, begun))
-        logical = ""
-    return [*entries, _entry(logical, begun)] if logical else entries
-
-
-def _entry(line: str, number: int) -> Entry:
-    at, size = 0, len(line)
-    while at < size and line[at] not in "=: \t\f":
-        at += 2 if line[at] == "\\" else 1
-    rest = line[at:].lstrip(" \t\f")
-    value = rest[1:].lstrip(" \t\f") if rest[:1] in ("=", ":") else rest
-    return Entry(_unescape(line[:at]), _unescape(value).strip(), number)
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    out, at = "", 0
-    while at < len(text):
-        if text[at] == "\\" and at + 1 < len(text):
-            at += 1
-            if text[at] == "u" and len(text) >= at + 5:
-                out += chr(int(text[at + 1 : at + 5], 16))
-                at += 4
-            else:
-                out += {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(text[at], text[at])
-        else:
-            out += text[at]
-        at += 1
-    return out
 
 
 class _Setting(NamedTuple):

@@ -31,11 +31,11 @@ class ZooKeeperFile:
 
 def read(path: str, overrides: Sequence[str] = ()) -> dict[str, str]:
     """The settings of a file with overrides applied. Raises NotFound, BadUsage."""
-    import javaproperties
+    from broker.java_properties import parse
 
     try:
         with open(path, encoding="latin-1") as file:
-            settings = {key: value.strip() for key, value in javaproperties.load(file).items()}
+            settings = {entry.name: entry.text.strip() for entry in parse(file.read())}
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", "`kops config init` writes commented examples.") from error
     except OSError as error:

@@ -17,7 +17,6 @@ HEAVY = {
     "tomlkit",
     "asyncio",
     "broker",
-    "javaproperties",
 }
 PROGRAM = """
 import json, sys
