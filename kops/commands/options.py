@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-import typer.core
 
 from kops.commands.run import Run, Settings
 from kops.errors import translate
@@ -146,28 +145,3 @@ def _sign(function: Callable[..., Any], parameters: list[inspect.Parameter]) -> 
     """Give a function the signature that typer is to read."""
     function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     function.__annotations__ = {one.name: one.annotation for one in parameters}
-
-
-class _AsGiven:
-    """Words stay words, and what is not given stays so: to check them, too, typer would load pydantic.
-
-    That is a fifth of the time of a command. ``checked(parameter)`` is what typer coerces the rest with.
-    """
-
-    def __init__(self, checked: Callable[[Any], Any]) -> None:
-        self._checked = checked
-
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        wanted = param.type_descriptor.annotation
-        if value is None:
-            return () if param.multiple or param.nargs == -1 else None
-        if type(value) is wanted:
-            return value
-        if wanted == list[str] and isinstance(value, list | tuple):
-            return list(value)
-        return self._checked(param).coerce(value, param=param, ctx=ctx)
-
-
-if parameter := getattr(typer.core, "_TyperParameter", None):  # older ones do without pydantic
-    as_given = _AsGiven(parameter.get_runtime_param)
-    parameter.get_runtime_param = lambda _: as_given

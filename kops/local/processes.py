@@ -120,8 +120,13 @@ def send(server: Server, number: signal.Signals) -> None:
 
 def wait_gone(server: Server, timeout: float) -> bool:
     """Whether its process ended within ``timeout`` seconds."""
+    return wait_state(server, timeout, STOPPED)
+
+
+def wait_state(server: Server, timeout: float, *wanted: str) -> bool:
+    """Whether it came into one of the ``wanted`` states within ``timeout`` seconds: signals take effect a moment later."""
     deadline = time.monotonic() + timeout
-    while state(server) != STOPPED:
+    while state(server) not in wanted:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)

@@ -161,6 +161,7 @@ def kill(server: Server) -> float:
 def pause(server: Server) -> None:
     """SIGSTOP: it keeps its connections and says nothing, as in a long garbage collection."""
     processes.send(server, signal.SIGSTOP)
+    processes.wait_state(server, 10.0, PAUSED, STOPPED)
 
 
 def resume(server: Server) -> None:
