@@ -124,7 +124,7 @@ def wait_gone(server: Server, timeout: float) -> bool:
 
 
 def wait_state(server: Server, timeout: float, *wanted: str) -> bool:
-    """Whether it came into one of the ``wanted`` states within ``timeout`` seconds: signals take effect a moment later."""
+    """Whether it came into a ``wanted`` state within ``timeout`` seconds: signals take effect a moment later."""
     deadline = time.monotonic() + timeout
     while state(server) not in wanted:
         if time.monotonic() > deadline:
