@@ -57,7 +57,6 @@ async def load_dir(
                 points.get(key, 0),
                 starts.get(key, 0),
                 watermarks.get(key, 0),
-                config.producer_id_expiration_ms,
             )
             for _ in open_log(log, known, host.clock.wall_ms()):
                 if host.clock.monotonic() >= resume:

@@ -43,12 +43,16 @@ class AppendedBatch(NamedTuple):
 
 
 class Producer:
-    """One producer id: its epoch, its last batches (oldest first), and its open transaction's first offset or -1."""
+    """One producer id: its epoch, its last batches (oldest first), and its open transaction's first offset or -1.
 
-    __slots__ = ("batches", "coordinator_epoch", "epoch", "last_timestamp", "txn_first_offset")
+    ``is_fresh``: it wrote, or was loaded, since ``expire`` last looked.
+    """
+
+    __slots__ = ("batches", "coordinator_epoch", "epoch", "is_fresh", "last_timestamp", "txn_first_offset")
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+        self.is_fresh = True
         self.coordinator_epoch = -1
         self.last_timestamp = -1
         self.txn_first_offset = -1
@@ -129,20 +133,24 @@ class ProducerState:
         if known is None:
             known = self.producers[producer_id] = Producer(epoch)
         known.begin_epoch(epoch)
+        known.is_fresh = True
         return known
 
     def expire(self, now_ms: int, expiration_ms: int) -> int:
         """Forget producers that wrote nothing for ``expiration_ms`` (producer.id.expiration.ms); how many.
 
-        An open transaction never expires.
+        Not who wrote or was loaded since the last call: a wall clock that jumps by days, which has Kafka take a retry
+        for a new producer's, does not. An open transaction never expires.
         """
         old = [
             producer_id
             for producer_id, known in self.producers.items()
-            if known.txn_first_offset < 0 and now_ms - known.last_timestamp >= expiration_ms
+            if known.txn_first_offset < 0 and not known.is_fresh and now_ms - known.last_timestamp >= expiration_ms
         ]
         for producer_id in old:
             del self.producers[producer_id]
+        for known in self.producers.values():
+            known.is_fresh = False
         return len(old)
 
     def roll_back(self, offset: int) -> bool:
@@ -189,11 +197,9 @@ class ProducerState:
         content[2:6] = checksum(memoryview(content)[6:]).to_bytes(4, "big")
         return bytes(content)
 
-    def restore(self, offset: int, now_ms: int, expiration_ms: int) -> None:
-        """Take over the snapshot at ``offset``, without those that have expired. Raises SnapshotCorrupt."""
-        loaded = decode(self._files.read(self.snapshot_path(offset)))
-        self.producers = loaded
-        self.expire(now_ms, expiration_ms)
+    def restore(self, offset: int) -> None:
+        """Take over the snapshot at ``offset``. Raises SnapshotCorrupt."""
+        self.producers = decode(self._files.read(self.snapshot_path(offset)))
 
 
 def decode(content: bytes) -> dict[int, Producer]:

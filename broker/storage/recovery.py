@@ -57,7 +57,6 @@ class Checkpointed:
     recovery_point: int = 0
     log_start_offset: int = 0
     high_watermark: int = 0
-    producer_expiration_ms: int = 86_400_000
 
 
 def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
@@ -77,7 +76,7 @@ def open_log(log: Log, known: Checkpointed, now_ms: int) -> Iterator[None]:
         log.durability.require()  # found in the page cache of a process that was killed, perhaps not on the disk
     log.leader_epochs.release()
     snapshots = _remove_stray_snapshots(log)
-    yield from replay_producers(log, now_ms, known.producer_expiration_ms, snapshots)
+    yield from replay_producers(log, snapshots)
     _load_topic_id(log)
 
 
@@ -89,14 +88,12 @@ def create_log(log: Log, now_ms: int) -> None:
     log.segments[0].jitter_ms = log.random_jitter()
 
 
-def replay_producers(
-    log: Log, now_ms: int, expiration_ms: int | None = None, snapshots: Sequence[int] | None = None
-) -> Iterator[None]:
+def replay_producers(log: Log, snapshots: Sequence[int] | None = None) -> Iterator[None]:
     """Producer state from the newest good snapshot up to the log end, and the batches after it.
 
     ``snapshots``: their offsets, ascending, where they are known.
     """
-    start = _restore_snapshot(log, now_ms, expiration_ms, _snapshots_of(log) if snapshots is None else snapshots)
+    start = _restore_snapshot(log, _snapshots_of(log) if snapshots is None else snapshots)
     if start >= log.log_end_offset:
         return
     count = 0
@@ -116,8 +113,6 @@ def replay_producers(
             marker = read_control(segment.pread(head.size, position))
             if marker is not None:
                 log.producers.ended(head.producer_id, head.producer_epoch, marker, head.max_timestamp)
-    if expiration_ms is not None:
-        log.producers.expire(now_ms, expiration_ms)
 
 
 def _snapshots_of(log: Log) -> list[int]:
@@ -125,7 +120,7 @@ def _snapshots_of(log: Log) -> list[int]:
     return sorted(_base(name) for name in names if name.endswith(SNAPSHOT))
 
 
-def _restore_snapshot(log: Log, now_ms: int, expiration_ms: int | None, offsets: Sequence[int]) -> int:
+def _restore_snapshot(log: Log, offsets: Sequence[int]) -> int:
     """Load the newest usable snapshot; the offset from which batches must be replayed."""
     log.producers.producers = {}
     for offset in reversed(offsets):
@@ -134,7 +129,7 @@ def _restore_snapshot(log: Log, now_ms: int, expiration_ms: int | None, offsets:
             log.dir.files.unlink(path)
             continue
         try:
-            log.producers.restore(offset, now_ms, (1 << 62) if expiration_ms is None else expiration_ms)
+            log.producers.restore(offset)
         except SnapshotCorrupt as error:
             logger.warning(
                 "%s-%d: producer snapshot %d is damaged (%s), removed", log.topic, log.partition, offset, error

@@ -37,7 +37,7 @@ def truncate_to(log: Log, offset: int) -> bool:
     _end_at(log, end)
     _remove_snapshots_above(log, end)
     if not log.producers.roll_back(end):
-        for _ in replay_producers(log, 0):
+        for _ in replay_producers(log):
             pass
     return True
 

@@ -137,9 +137,7 @@ async def test_a_clean_stop_and_start_keeps_everything(boot: Boot, tmp_path: Pat
     assert (tmp_path / "d0/replication-offset-checkpoint").read_text() == "0\n2\nmy-topic 0 5\nmy-topic 2 5\n"
     assert (tmp_path / "d1/recovery-point-offset-checkpoint").read_text() == "0\n2\nmy-topic 1 7\nmy-topic 3 7\n"
     assert (tmp_path / "d1/log-start-offset-checkpoint").read_text() == "0\n2\nmy-topic 1 2\nmy-topic 3 2\n"
-    broker = boot()
-    broker.config.producer_id_expiration_ms = 1 << 45
-    again = await broker.begin()
+    again = await boot().begin()
     assert not (tmp_path / "d0" / CLEAN_SHUTDOWN).exists()
     assert {log.partition: contents(log) for log in again.logs()} == before
     for log in again.logs():
