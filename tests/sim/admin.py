@@ -23,7 +23,7 @@ from broker.wire.messages.metadata import MetadataRequest, MetadataRequestTopic,
 from broker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from broker.wire.records import Record, build_batch, read_all
 from tests.sim.checker import Kind, Log, Outcome, Seen, Violation, Write
-from tests.sim.workload import TOPIC, Unanswered, Workload
+from tests.sim.workload import NOT_DONE, TOPIC, Unanswered, Workload
 
 FIRST_GENERATION = 1000
 """Partition numbers from here on are generations of the topic that comes and goes, in a history."""
@@ -215,6 +215,8 @@ class Topics:
             if error == ErrorCode.NONE:
                 write.outcome, write.ended = Outcome.OK, work.clock.monotonic()
                 end = max(end, write.offset + 1)
+            elif error in NOT_DONE:
+                write.outcome = Outcome.FAILED
             await work.clock.sleep(work.dice.expovariate(5))
         await work.clock.sleep(work.dice.choice((0, 1, 8)) * work.dice.random())
         held = await lone.read(end)

@@ -31,8 +31,9 @@ class Kind(Enum):
 
     LOST = "acknowledged and lost"
     DIVERGED = "two values at one offset"
-    DUPLICATE = "twice from an idempotent producer"
+    DUPLICATE = "sent once, there twice"
     REORDERED = "order not kept"
+    ASSIGNED_TWICE = "two members have one partition in one generation"
     SKIPPED = "an offset is skipped within an assignment"
     FAILED_BUT_READ = "told as failed, yet read"
     INVENTED = "read, never sent"
@@ -54,7 +55,9 @@ class Violation(NamedTuple):
 
 @dataclass(slots=True)
 class Write:
-    """One record sent with acks=all. ``number`` counts up per producer and partition; ``offset`` as acknowledged."""
+    """One record sent with acks=all, again only if ``idempotent``. ``number`` counts up per producer and partition;
+    ``offset`` as acknowledged.
+    """
 
     producer: str
     partition: int
@@ -85,11 +88,12 @@ class Assigned(NamedTuple):
     partition: int
     start: int
     at: float
+    generation: int
 
 
 @dataclass(slots=True)
 class Keyed:
-    """One record of the compacted topic, sent with acks=all and never again; ``value`` None deletes the key."""
+    """One record of the compacted topic, sent with acks=all in this order; ``value`` None deletes the key."""
 
     key: bytes
     value: bytes | None
@@ -136,6 +140,7 @@ Log = list[tuple[int, bytes]]
 @dataclass(slots=True)
 class History:
     """What happened. ``final``: partition -> replica -> its whole log once all is quiet. ``trouble``: seen at once.
+    ``digests``: as ``final``, of all the bytes.
 
     ``kept``: replica -> (offset, key, value) of the compacted topic, once all is quiet.
     """
@@ -146,6 +151,7 @@ class History:
     commits: list[Commit] = field(default_factory=list)
     committed: list[Committed] = field(default_factory=list)
     final: dict[int, dict[str, Log]] = field(default_factory=dict)
+    digests: dict[int, dict[str, int]] = field(default_factory=dict)
     assigned: list[Assigned] = field(default_factory=list)
     keyed: list[Keyed] = field(default_factory=list)
     kept: dict[str, list[tuple[int, bytes, bytes | None]]] = field(default_factory=dict)
@@ -162,6 +168,7 @@ def check(history: History) -> list[Violation]:
     """Every violation that the history shows, most telling first; an empty list is a clean history."""
     return [
         *_lost(history),
+        *_gone(history),
         *_diverged(history),
         *_duplicates(history),
         *_reordered(history),
@@ -170,7 +177,9 @@ def check(history: History) -> list[Violation]:
         *_shrunk(history),
         *_commits_went_back(history),
         *_members_skipped(history),
+        *_assigned_twice(history),
         *_compacted_away(history),
+        *_compacted_apart(history),
         *history.trouble,
     ]
 
@@ -185,6 +194,26 @@ def _lost(history: History) -> Iterator[Violation]:
                 if not there:
                     instead = at.get(write.offset, "nothing")
                     yield Violation(Kind.LOST, f"{write.value!r} at {_place(write)} on {replica}, where {instead!r} is")
+
+
+def _gone(history: History) -> Iterator[Violation]:
+    """What was read, or told to be committed, is there in the end; and somebody looked where something was told."""
+    for partition, logs in history.final.items():
+        for replica, log in logs.items():
+            end = log[-1][0] + 1 if log else 0
+            last = max((s.offset for s in history.seen if s.partition == partition), default=NOWHERE)
+            if last >= end:
+                yield Violation(Kind.LOST, f"offset {last} of partition {partition} was read, {replica} ends at {end}")
+            told = max((e.offset for e in history.ends if e.partition == partition), default=0)
+            if told > end:
+                yield Violation(
+                    Kind.SHRUNK, f"partition {partition} was told to end at {told}, {replica} ends at {end}"
+                )
+    for partition in dict.fromkeys(w.partition for w in history.writes if w.outcome is Outcome.OK):
+        if not history.final.get(partition):
+            yield Violation(
+                Kind.LOST, f"partition {partition}, of which nobody has a replica, had acknowledged records"
+            )
 
 
 def _place(write: Write) -> str:
@@ -204,6 +233,9 @@ def _diverged(history: History) -> Iterator[Violation]:
         ends = {replica: log[-1][0] + 1 if log else 0 for replica, log in logs.items()}
         if len(set(ends.values())) > 1:
             yield Violation(Kind.DIVERGED, f"partition {partition}: the replicas end at {ends}")
+    for partition, digests in history.digests.items():
+        if len(set(digests.values())) > 1:
+            yield Violation(Kind.DIVERGED, f"partition {partition}: the replicas' bytes differ: {digests}")
 
 
 def _statements(history: History) -> Iterator[tuple[str, int, int, bytes]]:
@@ -219,12 +251,11 @@ def _statements(history: History) -> Iterator[tuple[str, int, int, bytes]]:
 
 
 def _duplicates(history: History) -> Iterator[Violation]:
-    idempotent = {write.value for write in history.writes if write.idempotent}
     for partition, logs in history.final.items():
         for replica, log in logs.items():
             offsets: dict[bytes, int] = {}
             for offset, value in log:
-                if value in idempotent and value in offsets:
+                if value in offsets:
                     what = f"{value!r} at {offsets[value]} and {offset} of partition {partition} on {replica}"
                     yield Violation(Kind.DUPLICATE, what)
                 offsets[value] = offset
@@ -280,6 +311,35 @@ def _members_skipped(history: History) -> Iterator[Violation]:
             yield Violation(Kind.SKIPPED, what)
 
 
+def _assigned_twice(history: History) -> Iterator[Violation]:
+    holders: dict[tuple[int, int], str] = {}
+    for each in history.assigned:
+        member = each.reader.rpartition(".")[0]  # which may join a generation again
+        holder = holders.setdefault((each.generation, each.partition), member)
+        if holder != member:
+            what = f"partition {each.partition} in generation {each.generation}: {holder} and {member}"
+            yield Violation(Kind.ASSIGNED_TWICE, what)
+
+
+def _compacted_apart(history: History) -> Iterator[Violation]:
+    """Replicas may be cleaned differently, but hold no two records at one offset, nor a key's last records apart."""
+    records: dict[int, tuple[bytes, bytes | None]] = {}
+    newest: dict[bytes, int] = {}
+    for replica, held in history.kept.items():
+        for offset, key, value in held:
+            if records.setdefault(offset, (key, value)) != (key, value):
+                yield Violation(Kind.DIVERGED, f"offset {offset} on {replica} is {key!r}: {value!r}, elsewhere not")
+            newest[key] = max(newest.get(key, NOWHERE), offset)
+    for replica, held in history.kept.items():
+        offsets = {offset for offset, _, _ in held}
+        for key, offset in newest.items():
+            if offset not in offsets and records[offset][1] is not None:
+                yield Violation(Kind.DIVERGED, f"{replica} lacks the last record of {key!r}, offset {offset}")
+    told = [write.offset for write in history.keyed if write.outcome is Outcome.OK]
+    if told != sorted(set(told)):
+        yield Violation(Kind.REORDERED, "the offsets at which the compacted topic's records were acknowledged")
+
+
 def _compacted_away(history: History) -> Iterator[Violation]:
     """Of each key the last acknowledged record is there, or a later one; a deleted key does not come back.
 
@@ -310,9 +370,12 @@ def _compacted_away(history: History) -> Iterator[Violation]:
 
 
 def longest_gap(history: History, partition: int) -> float:
-    """For how many seconds at most nothing was acknowledged in a partition, between its first write and its last."""
-    told = sorted(w.ended for w in history.writes if w.partition == partition and w.outcome is Outcome.OK)
-    return max((later - earlier for earlier, later in pairwise(told)), default=0.0)
+    """For how many seconds at most nothing was acknowledged in a partition, from when somebody began to write to it."""
+    writes = [write for write in history.writes if write.partition == partition]
+    told = [write.ended for write in writes if write.outcome is Outcome.OK]
+    began = [write.began for write in writes]
+    times = sorted([*began[:1], *told, *began[-1:]])
+    return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
 
 def _wrongly_read(history: History) -> Iterator[Violation]:

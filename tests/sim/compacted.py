@@ -10,6 +10,7 @@ from broker.wire.errors import ErrorCode
 from broker.wire.records import read_records
 from tests.sim.admin import Admin, Lone
 from tests.sim.checker import Keyed, Outcome
+from tests.sim.workload import NOT_DONE
 
 NAME = "compacted"
 KEYS = 5
@@ -41,6 +42,8 @@ class Compacted:
             error, write.offset = await lone.send([(key, value)])
             if error == ErrorCode.NONE:
                 write.outcome = Outcome.OK
+            elif error in NOT_DONE:
+                write.outcome = Outcome.FAILED
             await work.clock.sleep(work.dice.expovariate(12))
         work.working -= 1
 

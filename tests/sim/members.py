@@ -29,6 +29,7 @@ from tests.sim.workload import OFFSETS, TOPIC, Unanswered, Workload
 
 TEAM = "team"
 SESSION_MS = 6000
+NO_LONGER_A_MEMBER = (ErrorCode.ILLEGAL_GENERATION, ErrorCode.UNKNOWN_MEMBER_ID)
 
 
 class ThrownOut(Exception):
@@ -153,7 +154,7 @@ class Member:
         offset = reply.topics[0].partitions[0].committed_offset
         now = work.clock.monotonic()
         work.history.committed.append(Committed(TEAM, partition, offset, epoch, began, now))
-        work.history.assigned.append(Assigned(self.reader, partition, max(offset, 0), now))
+        work.history.assigned.append(Assigned(self.reader, partition, max(offset, 0), now, self.generation))
         return max(offset, 0)
 
     async def _read(self, partition: int) -> None:
@@ -198,6 +199,8 @@ class Member:
             error = reply.topics[0].partitions[0].error_code
             if error == ErrorCode.NONE:
                 outcome, epoch = Outcome.OK, work.epoch_of(self.coordinator, OFFSETS, 0)
+            elif error in NO_LONGER_A_MEMBER:
+                outcome = Outcome.FAILED
         finally:
             now = work.client.process.world.now
             work.history.commits.append(Commit(TEAM, partition, offset, outcome, epoch, began, now))

@@ -8,12 +8,15 @@ import logging
 import sys
 import time
 import traceback
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from broker.broker import KafkaServer
+from broker.storage.log import Log as StoredLog
+from broker.wire import batch as batches
 from broker.wire.errors import ErrorCode
 from broker.wire.records import read_all
 from tests.sim.admin import Admin, Topics
@@ -175,7 +178,7 @@ class Run:
         self.nemesis.end()
         self.nurse()
         self.become_whole()
-        self.workload.stopping = True
+        self.workload.stop()
         self.wait(self.settled, 60, "all replicas end alike, and the consumers are there")
         self.read_replicas()
 
@@ -258,7 +261,7 @@ class Run:
         history, ends = self.workload.history, self.ends()
         if any(len(set(each.values())) != 1 for each in ends.values()):
             return False
-        if self.workload.pending():
+        if self.workload.pending() or not self.workload.has_asked_again():
             return False
         read = {seen.partition: seen.offset + 1 for seen in history.seen if seen.reader.startswith("consumer")}
         if "compacted" in self.scenario.actors and not self.are_alike(NAME):
@@ -328,5 +331,17 @@ class Run:
                     self.workload.history.trouble.append(Violation(Kind.LOST, what))
                     continue
                 held = self.stored(server, partition, log.log_start_offset, log.log_end_offset)
+                digests = self.workload.history.digests.setdefault(partition, {})
+                digests[f"broker-{server.config.broker_id}"] = _digest(log)
                 logs = self.workload.history.final.setdefault(partition, {})
                 logs[f"broker-{server.config.broker_id}"] = held
+
+
+def _digest(log: StoredLog) -> int:
+    """Of all bytes: followers append verbatim, so that the headers of batches are alike, too."""
+    offset, digest = log.log_start_offset, 0
+    while offset < log.log_end_offset:
+        records = log.read(offset, 1 << 20, log.log_end_offset).records
+        digest = zlib.crc32(records, digest)
+        offset = max(head.next_offset for _, head in batches.headers(records))
+    return digest

@@ -37,10 +37,11 @@ def clean() -> History:
     history.writes.append(Write("q", 0, 1, b"q-1", False, 4.2, Outcome.UNSURE))
     log = [*enumerate(values), (4, b"q-1")]
     history.final[0] = {"broker-1": list(log), "broker-2": list(log)}
+    history.digests[0] = {"broker-1": 5, "broker-2": 5}
     history.commits.append(Commit("g", 0, 2, Outcome.OK, 1, 5.0, 5.1))
     history.commits.append(Commit("g", 0, 4, Outcome.UNSURE, 1, 6.0, 6.1))
     history.committed.append(Committed("g", 0, 2, 1, 5.5, 5.6))
-    history.assigned.append(Assigned("member-A.1", 0, 2, 7.0))
+    history.assigned.append(Assigned("member-A.1", 0, 2, 7.0, 3))
     history.seen += [Seen("member-A.1", 0, offset, values[offset], 8.0) for offset in (2, 3)]
     history.keyed = [
         Keyed(b"a", b"a1", Outcome.OK, 0),
@@ -49,11 +50,12 @@ def clean() -> History:
         Keyed(b"b", None, Outcome.OK, 3),
         Keyed(b"c", b"c1", Outcome.UNSURE),
     ]
-    history.kept = {"broker-1": [(2, b"a", b"a2")], "broker-2": [(2, b"a", b"a2"), (3, b"b", None), (4, b"c", b"c1")]}
+    alike = [(2, b"a", b"a2"), (4, b"c", b"c1")]
+    history.kept = {"broker-1": alike, "broker-2": [alike[0], (3, b"b", None), alike[1]]}
     history.seen.append(Seen("member-B.1", 0, 1, values[1], 6.0))
-    history.assigned.append(Assigned("member-B.1", 0, 1, 5.0))
+    history.assigned.append(Assigned("member-B.1", 0, 1, 5.0, 2))
     history.seen.append(Seen("member-C.1", 0, 0, values[0], 4.0))
-    history.assigned.append(Assigned("member-C.1", 0, 0, 3.0))
+    history.assigned.append(Assigned("member-C.1", 0, 0, 3.0, 1))
     return history
 
 
@@ -162,15 +164,16 @@ def read_twice_within_an_assignment(history: History) -> None:
 
 
 def begin_behind_what_nobody_read(history: History) -> None:
-    history.assigned.append(Assigned("member-D.1", 0, 2, 5.5))
+    history.assigned.append(Assigned("member-D.1", 0, 2, 5.5, 4))
 
 
 def clean_a_key_away(history: History) -> None:
-    history.kept["broker-1"] = []
+    for held in history.kept.values():
+        del held[0]
 
 
 def clean_the_newest_away(history: History) -> None:
-    history.kept["broker-1"] = [(0, b"a", b"a1")]
+    history.kept["broker-1"][0] = (0, b"a", b"a1")
 
 
 def bring_back_a_deleted_key(history: History) -> None:
@@ -187,6 +190,52 @@ def keep_what_nobody_sent(history: History) -> None:
 
 def keep_out_of_order(history: History) -> None:
     history.kept["broker-2"][1:] = [(4, b"c", b"c1"), (3, b"b", None)]
+
+
+def lose_what_was_only_read(history: History) -> None:
+    history.writes.append(Write("q", 0, 2, b"q-2", False, 4.3))
+    history.seen.append(Seen("consumer-0", 0, 4, b"q-1", 10.0))
+    history.seen.append(Seen("consumer-0", 0, 5, b"q-2", 10.0))
+
+
+def end_below_what_was_told(history: History) -> None:
+    history.ends.append(EndOffset(0, 6, 1, 20.0, 20.1))
+
+
+def hold_nothing_anywhere(history: History) -> None:
+    del history.final[0]
+
+
+def store_twice_what_is_not_idempotent(history: History) -> None:
+    for log in history.final[0].values():
+        log.append((5, b"q-1"))
+
+
+def differ_in_a_header(history: History) -> None:
+    history.digests[0]["broker-2"] = 6
+
+
+def take_a_commit_that_was_refused(history: History) -> None:
+    history.commits.append(Commit("g", 0, 3, Outcome.FAILED, 1, 6.2, 6.3))
+    history.committed.append(Committed("g", 0, 3, 1, 7.0, 7.1))
+
+
+def assign_one_partition_twice(history: History) -> None:
+    history.assigned.append(Assigned("member-B.2", 0, 1, 7.5, 3))
+
+
+def compact_two_records_of_which_nobody_knows(history: History) -> None:
+    history.keyed.append(Keyed(b"d", b"d1", Outcome.UNSURE))
+    history.kept["broker-1"][1] = (4, b"d", b"d1")
+
+
+def keep_the_last_record_on_one_replica_only(history: History) -> None:
+    history.keyed.append(Keyed(b"a", b"a3", Outcome.UNSURE))
+    history.kept["broker-1"].append((5, b"a", b"a3"))
+
+
+def acknowledge_keyed_records_out_of_order(history: History) -> None:
+    history.keyed[0].offset, history.keyed[1].offset = 1, 0
 
 
 @pytest.mark.parametrize(
@@ -221,6 +270,16 @@ def keep_out_of_order(history: History) -> None:
         (change_what_was_compacted, Kind.DIVERGED),
         (keep_what_nobody_sent, Kind.INVENTED),
         (keep_out_of_order, Kind.REORDERED),
+        (lose_what_was_only_read, Kind.LOST),
+        (end_below_what_was_told, Kind.SHRUNK),
+        (hold_nothing_anywhere, Kind.LOST),
+        (store_twice_what_is_not_idempotent, Kind.DUPLICATE),
+        (differ_in_a_header, Kind.DIVERGED),
+        (take_a_commit_that_was_refused, Kind.INVENTED),
+        (assign_one_partition_twice, Kind.ASSIGNED_TWICE),
+        (compact_two_records_of_which_nobody_knows, Kind.DIVERGED),
+        (keep_the_last_record_on_one_replica_only, Kind.DIVERGED),
+        (acknowledge_keyed_records_out_of_order, Kind.REORDERED),
     ],
 )
 def test_a_planted_violation_is_found(plant: Callable[[History], None], kind: Kind) -> None:
@@ -241,6 +300,8 @@ def test_the_gap_in_availability_is_measured() -> None:
     assert longest_gap(history, 0) == 1.0
     del history.writes[1]
     assert longest_gap(history, 0) == 2.0
+    history.writes.append(Write("q", 0, 2, b"q-2", False, 30.0))
+    assert longest_gap(history, 0) == 26.5, "nothing was acknowledged until the end"
 
 
 def test_what_a_deposed_leader_still_believes_is_not_held_against_it() -> None:

@@ -75,6 +75,7 @@ class Workload:
         self.view = View()
         self.stopping = False
         self.working = 0
+        self._unasked: dict[tuple[str, int], None] = {}
         self._lines: dict[tuple[str, int], Line] = {}
 
     def start(self) -> None:
@@ -88,6 +89,14 @@ class Workload:
     def pending(self) -> bool:
         """Whether producers still wait for an answer, after they were told to stop."""
         return self.working > 0
+
+    def stop(self) -> None:
+        """No new writes or commits; what is committed is asked once more."""
+        self.stopping = True
+        self._unasked = {(each.group, each.partition): None for each in self.history.commits}
+
+    def has_asked_again(self) -> bool:
+        return not self._unasked
 
     def spawn(self, work: Any, name: str) -> None:
         self.client.process.spawn(work, name)
@@ -276,7 +285,10 @@ class Workload:
                 if self.dice.random() < 0.6 and not self.stopping:
                     error = await self._commit_once(coordinator, shard, offset, began)
                 else:
-                    error = await self._committed_once(coordinator, epoch, began)
+                    group, partition = next(iter(self._unasked), (GROUP, 0))
+                    error = await self._committed_once(coordinator, group, partition, epoch, began)
+                    if not error:
+                        self._unasked.pop((group, partition), None)
             except Unanswered:
                 error = -1
             if error:
@@ -309,10 +321,9 @@ class Workload:
             self.history.commits.append(Commit(GROUP, 0, offset, outcome, epoch, began, now))
         return error
 
-    async def _committed_once(self, coordinator: int, epoch: int, began: float) -> int:
-        request = OffsetFetchRequest(
-            group_id=GROUP, topics=[OffsetFetchRequestTopic(name=TOPIC, partition_indexes=[0])]
-        )
+    async def _committed_once(self, coordinator: int, group: str, partition: int, epoch: int, began: float) -> int:
+        topics = [OffsetFetchRequestTopic(name=TOPIC, partition_indexes=[partition])]
+        request = OffsetFetchRequest(group_id=group, topics=topics)
         reply = await self.ask("committer", coordinator, ApiKey.OFFSET_FETCH, 5, request)
         if reply.error_code:
             refused: int = reply.error_code
@@ -321,7 +332,7 @@ class Workload:
         error: int = found.error_code
         if not error:
             now = self.clock.monotonic()
-            self.history.committed.append(Committed(GROUP, 0, found.committed_offset, epoch, began, now))
+            self.history.committed.append(Committed(group, partition, found.committed_offset, epoch, began, now))
         return error
 
 
