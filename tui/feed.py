@@ -457,7 +457,7 @@ class Feed:
             raise Refused(f"{verb} {server.name}: this context is read-only", "Use another context.")
 
         # The clock of the timeline starts when the signal is sent: what is pushed until then belongs to it, too.
-        self._note(Event(self.wall(), "trigger", server.name, f"{verb} {server.name} (by you)"))
+        self._note(Event(self.wall(), "trigger", server.name, f"{verb} (by you)"))
         began = self.wall()
         await self.work(lambda: actions.carry_out(verb, server, self.servers))
         self.refresh()

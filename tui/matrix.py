@@ -36,7 +36,7 @@ def headings(view: View) -> list[Heading]:
         Heading("LEADER", 7),
         Heading("EPOCH", 6),
         Heading("ISR", 11, drop=3),
-        Heading("MIN", 3, right=True, drop=4),
+        Heading("MIN", 3, drop=4),
         Heading("LAG", 13, drop=2),
         Heading("STATE", 13),
     ]

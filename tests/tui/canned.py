@@ -168,7 +168,7 @@ def failover(path: Path) -> CannedFeed:
         feed.show(view())
         feed._measured(feed.gauges)
         feed.later(2)
-        feed._note(Event(feed.wall(), "trigger", "broker 2", "kill broker 2 (by you)"))
+        feed._note(Event(feed.wall(), "trigger", "broker 2", "kill (by you)"))
         feed.show(view(stopped=(2,)))
         feed.later(0.118)
         feed.show(view(WITHOUT_TWO, stopped=(2,), controller=3))

@@ -389,7 +389,7 @@ async def test_brokers_say_what_is_known_of_them() -> None:
         assert rows["3"][:3] == ["3", "—", "stopped"]
 
 
-async def test_the_last_line_names_the_keys_of_the_screen_and_a_click_is_one() -> None:
+async def test_clicks_on_keys_screens_and_headings() -> None:
     app, feed = dashboard("topics")
     feed.answers = {"groups": []}
     async with app.run_test(size=(100, 30)) as pilot:
@@ -400,6 +400,14 @@ async def test_the_last_line_names_the_keys_of_the_screen_and_a_click_is_one() -
         await settled(pilot)
         assert "isr" in text(app, "Header")
         assert "d drill" in text(app, "KeyLine")
+        await pilot.click("#line", offset=(24, 0))
+        await settled(pilot)
+        assert "topics" in text(app, "Header")
+        grid = app.screen.query_one(Grid)
+        for descending in (False, True):
+            await pilot.click(Grid, offset=(20, 0))
+            await settled(pilot)
+            assert (grid.headings[grid.sorted_by or 0].title, grid.descending) == ("PARTITIONS", descending)
 
 
 async def test_keys_that_are_typed_while_it_ends_are_dropped() -> None:

@@ -52,9 +52,9 @@ def test_the_first_loss_starts_the_clock() -> None:
 def test_what_was_done_here_starts_the_clock_and_later_losses_belong_to_it() -> None:
     history = History()
     history.observe(view())
-    history.note(Event(NOON + 100, "trigger", "broker 2", "kill broker 2 (by you)"))
+    history.note(Event(NOON + 100, "trigger", "broker 2", "kill (by you)"))
     history.observe(view(brokers=(1, 3), at=NOON + 5800))
-    assert history.trigger is not None and history.trigger.text == "kill broker 2 (by you)"
+    assert history.trigger is not None and history.trigger.text == "kill (by you)"
     assert [event.at - history.trigger.at for event in history.timeline(10)] == [0, 5700]
 
 

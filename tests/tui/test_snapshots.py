@@ -62,7 +62,7 @@ def test_a_failover_on_the_isr_screen(size: tuple[int, int], snap_compare: objec
     async def fail_over(pilot: "Pilot[object]") -> None:
         feed.show(view())
         feed.later(2)
-        feed.history.note(Event(feed.wall(), "trigger", "broker 2", "kill broker 2 (by you)"))
+        feed.history.note(Event(feed.wall(), "trigger", "broker 2", "kill (by you)"))
         feed.show(view(stopped=(2,)))
         feed.later(0.118)
         feed.show(view(AFTER, stopped=(2,), controller=3))

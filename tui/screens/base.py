@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from rich.text import Text
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.screen import Screen
@@ -126,6 +126,15 @@ class KopsScreen(Screen[None]):
         for number, name in enumerate(self.kops.SCREENS, start=1):
             line.append(f"{number} {name} ", "bold not dim" if name == self.heading else "")
         return line
+
+    @on(events.Click, "#line")
+    def _screen_clicked(self, event: events.Click) -> None:
+        end = 1
+        for number, name in enumerate(self.kops.SCREENS, start=1):
+            end += len(f"{number} {name} ")
+            if event.x < end and not self.kops.said[0]:
+                self.kops.go(name)
+                return
 
     @property
     def grid(self) -> Grid | None:

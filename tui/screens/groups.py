@@ -107,7 +107,7 @@ class GroupsScreen(ResetMenu):
         grid.empty = lambda: self.reason or (f"asking {LOADING}" if self.seen is None else "there are no groups yet")
         seen = [one for one in self.seen or () if not self.topic or self.topic in _topics(one)]
         if self.topic and self.seen:
-            grid.empty = lambda: f"no group has committed anything for {self.topic} (esc: all groups)"
+            grid.empty = lambda: f"no group has committed anything for {self.topic} (5: all groups)"
         grid.show(
             HEADINGS, [Row(one.group.id, partial(self._cells, one), partial(self._sort_value, one)) for one in seen]
         )
@@ -121,11 +121,13 @@ class GroupsScreen(ResetMenu):
             one.group.id,
             one.group.state,
             str(len(one.group.members)),
-            Text(f"{'≥' if unknown else ''}{count(one.total)}", "yellow" if one.total else ""),
+            Text(f"{'≥' if unknown else ''}{count(one.total)}", "yellow" if one.total else "")
+            if one.partitions
+            else UNAVAILABLE,
             UNAVAILABLE if one.oldest_ms is None else age(one.oldest_ms) if one.oldest_ms else "0",
             LOADING if doing.produced is None else count(doing.produced),
             LOADING if doing.consumed is None else count(doing.consumed),
-            waiting if left is None else age(left * 1000) if left else "0",
+            UNAVAILABLE if not one.partitions else waiting if left is None else age(left * 1000) if left else "0",
             spark(doing.trend, 10),
             Text(doing.reason, "bold red"),
         )

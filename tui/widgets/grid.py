@@ -316,6 +316,19 @@ class Grid(ScrollView, can_focus=True):
         self._reveal()
         self.post_message(self.Moved(self))
 
+    def _sort_by_click(self, x: int) -> None:
+        """The column under the mouse; another click turns the order."""
+        end = 2 if self.marks else 1
+        for index, _, width in self.columns():
+            end += width + 1
+            if x < end:
+                self.descending = self.sorted_by == index and not self.descending
+                self.sorted_by = index
+                self._arrange()
+                self._reveal()
+                self.post_message(self.Moved(self))
+                return
+
     def action_reverse(self) -> None:
         self.descending = not self.descending
         self._arrange()
@@ -349,7 +362,7 @@ class Grid(ScrollView, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         index = event.y - 1 + self.scroll_offset.y
         if event.y == 0:
-            self.action_sort()
+            self._sort_by_click(event.x)
         elif 0 <= index < len(self.rows):
             again = self.rows[index].key == self.cursor
             self._go(index)
