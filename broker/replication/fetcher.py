@@ -276,7 +276,7 @@ class Fetcher:
                 elif timestamp == _LATEST:
                     self._guard(followed, follower.leader_ends_at, answer.offset)
                 else:
-                    self._guard(followed, follower.leader_starts_at, answer.offset)
+                    self._guard(followed, follower.leader_starts_at, answer.offset, self._clock.monotonic())
 
     # records
 

@@ -155,11 +155,14 @@ class Follower:
         self.phase = Phase.SEEKING_START
         return None
 
-    def leader_starts_at(self, offset: int) -> RestartAt | None:
-        """The leader no longer has what we lack: begin where it begins."""
+    def leader_starts_at(self, offset: int, now: float) -> RestartAt | None:
+        """The leader no longer has what we lack: begin where it begins. If it has, it will say the same again."""
         self._must_be(Phase.SEEKING_START)
         self.phase = Phase.FETCHING
-        return RestartAt(offset) if offset > self.offset else None
+        if offset > self.offset:
+            return RestartAt(offset)
+        self.delay(now)
+        return None
 
     def refused(self, error: int, now: float) -> None:
         """The leader answered with an error (facts D.6). FENCED means that a LeaderAndIsr for us is on its way."""

@@ -177,10 +177,11 @@ def rebuild_epochs(log: Log, first: int) -> None:
     """The epochs that the batches themselves name, from offset ``first`` on, where the file named others."""
     later = [entry for entry in log.leader_epochs.entries() if entry[1] >= log.log_end_offset]
     log.leader_epochs.truncate_from_end(first)
-    for segment in log.segments_from(first):
-        for _, head in segment.batches():
-            if head.next_offset > first and head.leader_epoch > log.leader_epochs.latest:
-                log.leader_epochs.assign(head.leader_epoch, head.base_offset)
+    heads = [head for each in log.segments_from(first) for _, head in each.batches() if head.next_offset > first]
+    for head, behind in zip(heads, [*heads[1:], heads[-1]] if heads else [], strict=True):
+        is_damaged = behind.leader_epoch < head.leader_epoch  # no CRC covers it
+        if head.leader_epoch > log.leader_epochs.latest and not is_damaged:
+            log.leader_epochs.assign(head.leader_epoch, head.base_offset)
     for epoch, start in later:
         log.leader_epochs.assign(epoch, start)
     logger.warning("%s-%d: leader epochs from %d on taken from the batches", log.topic, log.partition, first)

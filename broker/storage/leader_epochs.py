@@ -58,6 +58,10 @@ class LeaderEpochs:
         if before is not None and before != self.entries():
             self._save()
 
+    def held(self) -> dict[int, int]:
+        """Epoch -> start offset, oldest first, as the file has had it since ``hold``."""
+        return dict(self._held or ())
+
     def moved_to(self, directory: str) -> None:
         self._directory = directory
 

@@ -360,6 +360,7 @@ class _Run:
         self.expected = segment.base
         self.overlaps = False
         self.is_old = False
+        self.hole: Hole | None = None
 
     @property
     def is_at_end(self) -> bool:
@@ -371,7 +372,7 @@ class _Run:
         return self.overlaps or self.is_old
 
     def pass_over(self, hole: Hole) -> None:
-        self.good, self.expected = hole.end, hole.following
+        self.good, self.expected, self.hole = hole.end, hole.following, hole
         self.overlaps = self.is_old = False
 
     def go_on(self, log: Log) -> Iterator[None]:
@@ -384,7 +385,10 @@ class _Run:
             self.overlaps = not self.is_old and self.until is not None and head.last_offset >= self.until
             if self.was_truncated or not self._follows_on(log, position, head):
                 return
-            log.leader_epochs.assign(head.leader_epoch, head.base_offset)
+            if head.leader_epoch > log.leader_epochs.latest and self._is_of_no_epoch(log, position, head):
+                return
+            if head.leader_epoch > log.leader_epochs.latest:
+                log.leader_epochs.assign(head.leader_epoch, self._began(log, head))
             self.good, self.expected = position + head.size, head.next_offset
 
     def _follows_on(self, log: Log, position: int, head: BatchHeader) -> bool:
@@ -395,6 +399,29 @@ class _Run:
         if after + HEADER_SIZE > self.segment.size:
             return log.config.compact and head.last_offset - self.segment.base <= MAX_INT
         return batches.header(self.segment.pread(HEADER_SIZE, after)).base_offset >= head.next_offset
+
+    def _began(self, log: Log, head: BatchHeader) -> int:
+        """Where the epoch of ``head`` began: it may have been within the hole before it, as the file knows."""
+        began = log.leader_epochs.held().get(head.leader_epoch, NEVER)
+        within = self.hole is not None and self.hole.first <= began < head.base_offset == self.hole.following
+        return began if within else head.base_offset
+
+    def _is_of_no_epoch(self, log: Log, position: int, head: BatchHeader) -> bool:
+        """Whether a new leader epoch, which no CRC covers, is damage: neither the file nor the batch behind it has it.
+
+        Believed, all that follows would be taken for older than it.
+        """
+        known = [epoch for epoch, start in log.leader_epochs.held().items() if start <= head.base_offset]
+        if known[-1:] == [head.leader_epoch]:
+            return False
+        segment, after = self.segment, position + head.size
+        if after + HEADER_SIZE > segment.size:
+            segment, after = next((each for each in log.segments if each.base == self.until), segment), 0
+        if segment.size < after + HEADER_SIZE:
+            return False
+        behind = batches.header(segment.pread(HEADER_SIZE, after))
+        is_next = behind.magic == 2 and behind.base_offset >= head.next_offset
+        return is_next and log.leader_epochs.latest <= behind.leader_epoch < head.leader_epoch
 
 
 def _hole_at(log: Log, run: _Run, epochs: Sequence[int]) -> Hole | None:

@@ -88,7 +88,7 @@ class Pair:
         elif phase is Phase.SEEKING_END:
             self._do(self.machine.leader_ends_at(leader.end), f"leader ends at {leader.end}")
         elif phase is Phase.SEEKING_START:
-            self._do(self.machine.leader_starts_at(leader.start), f"leader starts at {leader.start}")
+            self._do(self.machine.leader_starts_at(leader.start, self.now), f"leader starts at {leader.start}")
         elif not leader.start <= offset <= leader.end and not self._diverges(epoch, offset):
             self.machine.refused(ErrorCode.OFFSET_OUT_OF_RANGE, self.now)
             self.story.append("out of range")

@@ -84,6 +84,18 @@ def test_a_follower_behind_the_leaders_log_start_begins_there() -> None:
     assert pair.log.start == 7
 
 
+def test_a_follower_whose_offset_is_refused_though_the_leader_has_it_does_not_ask_at_once_again() -> None:
+    """It would do nothing else: its epochs are none that its leader knows."""
+    machine = Follower(5, ModelLog.of("1a"), True, backoff=1.0)
+    machine.begin(1, 0)
+    for _ in range(10):
+        machine.refused(ErrorCode.OFFSET_OUT_OF_RANGE, 10.0)
+        assert machine.leader_ends_at(3) is None
+        assert machine.leader_starts_at(0, 10.0) is None
+    assert not machine.is_fetching(10.9)
+    assert machine.is_fetching(11.0)
+
+
 def test_a_fenced_follower_asks_nothing_until_the_next_leader_and_isr() -> None:
     machine = Follower(5, ModelLog.of("1a"), True, backoff=1.0)
     machine.begin(1, 0)

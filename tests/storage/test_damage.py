@@ -207,6 +207,24 @@ def test_a_base_offset_that_changed_does_not_stop_the_recovery(tmp_path: Path, b
     assert again.may_lack_committed == (not last)
 
 
+@pytest.mark.parametrize(("place", "bit"), [(0, 0), (0, 7), (14, 1), (19, 7), (20, 7), (30, 7), (39, 2), (45, 3)])
+def test_a_leader_epoch_that_grew_does_not_make_all_that_follows_look_old(tmp_path: Path, place: int, bit: int) -> None:
+    """The CRC does not cover it. Believed, it would be asked for of a leader that knows nothing of such an epoch."""
+    log = written(tmp_path)
+    other = written(tmp_path / "other")
+    epochs, truth = log.leader_epochs.entries(), dict(everything(log))
+    offset = list(truth)[place]
+    segment = log.segments_from(offset)[0]
+    position = next(at for at, head in segment.batches() if head.base_offset == offset)
+    log.close()
+    flip(tmp_path / f"t-0/{segment.base:020d}.log", (position + 15) * 8 + bit)
+    again = reopen(tmp_path, high_watermark=log.high_watermark, config={"segment_bytes": 1000})
+    assert [hole.following - hole.first for _, hole in holes_of(again)] == [1 + place % 3], "one batch"
+    mended(again, other)
+    assert again.leader_epochs.entries() == epochs
+    assert dict(everything(again)) == truth
+
+
 def test_recovery_cuts_damage_above_what_was_committed(tmp_path: Path) -> None:
     log = written(tmp_path)
     log.close()
