@@ -38,7 +38,7 @@ def headings(view: View) -> list[Heading]:
         Heading("ISR", 11, drop=3),
         Heading("MIN", 3, drop=4),
         Heading("LAG", 13, drop=2),
-        Heading("STATE", 13),
+        Heading("STATE", least=13, most=16),
     ]
 
 

@@ -13,7 +13,7 @@ from tui.widgets.grid import Grid, Heading, Row
 HEADINGS = (
     Heading("TIME", 12),
     Heading("WHAT", 10, drop=1),
-    Heading("SUBJECT", least=14, most=26),
+    Heading("SUBJECT", least=14, most=48),
     Heading("HAPPENED", least=34),
     Heading("EXACT TO", 8, right=True),
 )

@@ -8,12 +8,15 @@ from textual.app import ComposeResult
 
 from kops.cluster.metadata import NO_LEADER
 from kops.local.processes import PAUSED
-from tui.history import clock
+from tui.history import clock, condensed
 from tui.rates import spark
 from tui.screens.base import KopsScreen
 from tui.snapshots import LOADING, UNAVAILABLE, View, count, under_min_isr
 from tui.widgets.grid import Grid, Heading, Row
 from tui.widgets.lines import Lines
+
+LATELY = 500
+"""Events that are looked through for the last ones; the death of a broker is as many as it had partitions."""
 
 
 class OverviewScreen(KopsScreen):
@@ -71,7 +74,8 @@ class OverviewScreen(KopsScreen):
         return found
 
     def _last(self) -> Text:
-        events = list(self.feed.history.events)[-max(1, self.query_one("#timeline").size.height - 1) :]
+        room = max(1, self.query_one("#timeline").size.height - 1)
+        events = condensed(list(self.feed.history.events)[-LATELY:])[-room:]
         lines = [Text("last events", "bold")]
         lines += [Text(f"{clock(event.at)}  {event.subject}  {event.text}") for event in events]
         if not events:
