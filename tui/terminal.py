@@ -16,7 +16,8 @@ class Terminal(LinuxDriver):
 
     def start_application_mode(self) -> None:
         super().start_application_mode()  # type: ignore[no-untyped-call]
-        self._loop.add_signal_handler(signal.SIGHUP, self._ended)
+        for number in signal.SIGHUP, signal.SIGTERM:
+            self._loop.add_signal_handler(number, self._app.exit)
         Thread(target=self._until_closed, name="kops-tui-terminal", daemon=True).start()
 
     def write(self, data: str) -> None:
@@ -27,16 +28,10 @@ class Terminal(LinuxDriver):
         hung_up = select.poll()
         hung_up.register(self.fileno, 0)
         hung_up.poll()
-        self._loop.call_soon_threadsafe(self._ended)
-        self._let_go()
-
-    def _ended(self) -> None:
-        self._let_go()
-        self._app.exit()
-
-    def _let_go(self) -> None:
-        """The event loop may be waiting for room among what nobody is going to write any more."""
         self.closed = True
+        with suppress(RuntimeError):  # it has ended: another context was gone to
+            self._loop.call_soon_threadsafe(self._app.exit)
+        # The event loop may be waiting for room among what nobody is going to write any more.
         with suppress(Empty):
             while self._writer_thread is not None:
                 self._writer_thread._queue.get_nowait()
