@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from broker.host.timers import Timers
+
 
 class Timer(Protocol):
     """A pending call of :meth:`Clock.call_later`."""
@@ -31,6 +33,7 @@ class RealClock:
 
     def __init__(self) -> None:
         self.monotonic: Callable[[], float] = time.monotonic
+        self._timers: Timers | None = None
 
     def wall_ms(self) -> int:
         return time.time_ns() // 1_000_000
@@ -39,4 +42,7 @@ class RealClock:
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[..., object], *args: Any) -> Timer:
-        return asyncio.get_running_loop().call_later(seconds, callback, *args)
+        timers, loop = self._timers, asyncio.get_running_loop()
+        if timers is None or timers.loop is not loop:
+            timers = self._timers = Timers(loop, self.monotonic)
+        return timers.call_later(seconds, callback, args)
