@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from broker.config import KafkaConfig
@@ -20,7 +20,8 @@ from broker.host.workers import ServantDied
 from broker.storage import checkpoints
 from broker.storage.checkpoints import CheckpointCorrupt
 from broker.storage.cleanable import Dirt, dirt_of, job_for
-from broker.storage.cleaning import Cleaned, Done, Job, Progress, clean
+from broker.storage.cleaning import Cleaned, DamagedSegment, Done, Job, Progress, clean
+from broker.storage.damage import examine
 from broker.storage.log import Log
 from broker.storage.segment import Segment
 from broker.storage.swap import discard_cleaned, swap_in, sync_cleaned
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHECKPOINT = "cleaner-offset-checkpoint"
+UNCLEANABLE = "%s: cannot be cleaned, and is not tried again before the next start: %r"
 
 
 class LogChanged(Exception):
@@ -132,6 +134,8 @@ class Cleaner:
         for log in self._dirs.logs():
             if not log.config.compact or log in tried or log in self._uncleanable or log.dir.is_offline:
                 continue
+            if any(each.holes for each in log.segments):
+                continue  # its damage is being mended
             if self._is_moving(log):
                 continue  # what has been copied of it would keep the values, and miss their tombstones
             try:
@@ -156,15 +160,28 @@ class Cleaner:
             logger.warning("%s: cleaning given up: %s", name, error)
         except OSError as error:
             self._failed_disk(log, error)
+        except DamagedSegment as damage:
+            self._examine(log, damage)
         except Exception as error:
             self._uncleanable[log] = None
-            logger.warning(
-                "%s: cannot be cleaned, and is not tried again before the next start: %r", name, error, exc_info=error
-            )
+            logger.warning(UNCLEANABLE, name, error, exc_info=error)
         finally:
             if not done:
                 self._discard(directory)
         return done
+
+    def _examine(self, log: Log, damage: DamagedSegment) -> None:
+        """Have the segment mended with what another replica has; the log waits for that, and is cleaned then."""
+        name = f"{log.topic}-{log.partition}"
+        with suppress(LogDirFailed):
+            for segment in [each for each in log.segments if each.base == damage.base]:
+                with log.dir:
+                    examine(log, segment)
+                if segment.holes:
+                    logger.info("%s: is cleaned once it is mended: %s", name, damage)
+                else:
+                    self._uncleanable[log] = None
+                    logger.warning(UNCLEANABLE, name, damage)
 
     async def _synced(self, log: Log, dirt: Dirt) -> Dirt:
         """An older value may go when the newer one is on the disk, which a power loss would take away otherwise."""

@@ -293,10 +293,21 @@ def _carry_aborted(files: Files, job: Job, group: list[Source], markers: set[int
             file.close()
 
 
+class DamagedSegment(MalformedRecords):
+    """In the segment file that begins at offset ``base``. (Its arguments go through a pickle.)"""
+
+    def __init__(self, base: int, what: str) -> None:
+        super().__init__(base, what)
+        self.base, self.what = base, what
+
+    def __str__(self) -> str:
+        return f"segment {self.base}: {self.what}"
+
+
 def read_batches(files: Files, path: str, size: int) -> Iterator[tuple[bytes, BatchHeader]]:
     """(its bytes, header) of every batch in the first ``size`` bytes of the file at ``path``.
 
-    Raises OSError, and MalformedRecords for anything that is no whole batch of format v2 with the right CRC.
+    Raises OSError, and DamagedSegment for anything that is no whole batch of format v2 with the right CRC.
     """
     file = files.open(path)
     try:
@@ -330,7 +341,8 @@ def _whole_batch(chunk: bytes, at: int, path: str, position: int) -> tuple[bytes
             whole = chunk[at : at + head.size]
             if head.crc == batches.computed_crc(whole, 0, head.size):
                 return whole, head
-    raise MalformedRecords(f"{os.path.basename(path)}: no sound batch of format 2 at byte {position}")
+    base = int(os.path.basename(path).partition(".")[0])
+    raise DamagedSegment(base, f"no sound batch of format 2 at byte {position}")
 
 
 def _path(job: Job, base: int, suffix: str) -> str:

@@ -14,6 +14,7 @@ import pytest
 from broker.host import File, real_host
 from broker.host.files import RealFiles
 from broker.storage.cleaning import Cleaned, Progress
+from broker.storage.damage import examine
 from broker.wire import batch as batches
 from tests.cluster.processes import eventually
 from tests.storage.cleaning import Compacted, data, found, random_value
@@ -291,24 +292,44 @@ async def test_compact_and_delete_does_both(tmp_path: Path) -> None:
     assert log.log_start_offset == 2
 
 
-async def test_a_log_that_cannot_be_cleaned_is_left_alone_until_the_next_start(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_damaged_log_is_cleaned_once_it_is_mended(tmp_path: Path) -> None:
     kit = Compacted(tmp_path)
     log = await kit.open()
     for number in range(4):
         kit.put(("a", f"{number}"))
     kit.roll()
     path = Path(log.segments[0].path(".log"))
-    damaged = bytearray(path.read_bytes())
-    damaged[70] ^= 1
-    path.write_bytes(damaged)
+    good = path.read_bytes()
+    path.write_bytes(good[:70] + bytes([good[70] ^ 1]) + good[71:])
+    for _ in range(3):
+        assert await kit.clean() == 0
+    assert [hole.first for hole in log.segments[0].holes.values()] == [0], "it is known, and will be mended"
+    assert not kit.dirs.cleaner.is_uncleanable(log)
+    assert not [name for name in kit.names() if name.endswith(".cleaned")]
+    path.write_bytes(good)
+    examine(log, log.segments[0])
+    assert await kit.clean() == 1
+    assert kit.state() == {"a": "3"}
+    assert not kit.failures
+
+
+async def test_a_log_that_cannot_be_cleaned_is_left_alone_until_the_next_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = Compacted(tmp_path)
+    log = await kit.open()
+    for number in range(4):
+        kit.put(("a", f"{number}"))
+    kit.roll()
+
+    async def fail(*_: object) -> None:
+        raise ValueError("whatever a worker finds wrong with it")
+
+    monkeypatch.setattr(kit.dirs.cleaner, "_run", fail)
     for _ in range(3):
         assert await kit.clean() == 0
     assert kit.dirs.cleaner.is_uncleanable(log)
     assert [each.levelname for each in caplog.records if "cannot be cleaned" in each.message] == ["WARNING"]
-    assert path.read_bytes() == damaged
-    assert not [name for name in kit.names() if name.endswith(".cleaned")]
     assert not kit.failures
 
 
@@ -471,7 +492,7 @@ async def test_a_real_process_cleans_and_leaves_the_loop_alone(tmp_path: Path) -
         kit.put(*((f"k{number}", "v" * 200) for number in range(200)))
         kit.roll()
         assert await kit.clean() == 0
-        assert kit.dirs.cleaner.is_uncleanable(log)  # the error came back from the process
+        assert log.segments[0].holes  # the error came back from the process
     finally:
         workers.close()
 
