@@ -37,7 +37,9 @@ from tui.widgets.command_bar import CommandBar
 SKIP_MS = 5000
 COLLECT_SECONDS = 30.0
 """Dialogs and screens that were closed are cycles, and Python looks for those seldom here: see kops.commands.tui."""
-PAUSE_SECONDS, PATIENCE_SECONDS = 2.0, 120.0
+PAUSE_SECONDS = 2.0
+PATIENCE = 2000
+"""So many times as long as it took the last time it is put off while somebody types."""
 PAINT_SHARE = 5
 """So many times as long as painting took, nothing is painted again."""
 SCREENS: dict[str, type[KopsScreen]] = {
@@ -86,7 +88,7 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
             self.theme = theme
         self.said: tuple[str, bool] = ("", False)
         self.painting = False
-        self.collected_at = 0.0
+        self.collect_by = 0.0
         """On the clock of the event loop."""
         self.took = 0.0
         """Seconds, of the last time."""
@@ -94,17 +96,17 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
     def on_mount(self) -> None:
         self.feed.changed = self.changed
         self.feed.start()
-        self.collected_at = asyncio.get_running_loop().time()
         self.push_screen(self.first)
         self.set_interval(0.5, self._tick)
         self.set_timer(COLLECT_SECONDS, self._collect)
 
     def _collect(self) -> None:
         """It takes up to some 100 ms: not while somebody types, unless that goes on and on."""
-        now = asyncio.get_running_loop().time()
-        if now - self.typed_at > PAUSE_SECONDS or now - self.collected_at > PATIENCE_SECONDS:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if began - self.typed_at > PAUSE_SECONDS or began > self.collect_by:
             gc.collect()
-            self.collected_at = now
+            self.collect_by = clock() + PATIENCE * (clock() - began)
             self.set_timer(COLLECT_SECONDS, self._collect)
         else:
             self.set_timer(PAUSE_SECONDS, self._collect)
