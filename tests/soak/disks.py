@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import psutil
 
 from tests.cluster.failing_disk import Calls
 from tests.soak.harms import Harm
-from tests.soak.load import PARTITIONS, TOPIC
+from tests.soak.load import COMPACTED, PARTITIONS, TOPIC
 
 FAILURES = (
     (errno.EIO, Calls.WRITE),
@@ -38,11 +39,11 @@ def flip(path: Path, dice: Random, besides: int = 0) -> None:
         file.write(bytes([byte ^ 1 << dice.randrange(8)]))
 
 
-def files(harm: Harm, broker_id: int, *patterns: str) -> list[Path]:
+def files(harm: Harm, broker_id: int, *patterns: str, topic: str = TOPIC) -> list[Path]:
     """Of the topic's partitions, those that have something in them."""
-    directories = harm.cluster.nodes[broker_id].data.glob(f"{TOPIC}-*")
+    directories = harm.cluster.nodes[broker_id].data.glob(f"{topic}-[0-9]*")
     found = [path for each in sorted(directories) for pattern in patterns for path in sorted(each.glob(pattern))]
-    return [path for path in found if path.stat().st_size]
+    return [path for path in found if path.exists() and path.stat().st_size]
 
 
 async def flip_bits(harm: Harm) -> None:
@@ -72,8 +73,8 @@ async def tear_tail(harm: Harm) -> None:
     victim = harm.any()
     harm.cluster.kill(victim)
     await harm.out_of_isr(victim)
-    for partition in range(PARTITIONS):
-        path = max((harm.cluster.nodes[victim].data / f"{TOPIC}-{partition}").glob("*.log"))
+    for partition in (*(f"{TOPIC}-{each}" for each in range(PARTITIONS)), f"{COMPACTED}-0"):
+        path = max((harm.cluster.nodes[victim].data / partition).glob("*.log"))
         data, count = path.read_bytes(), harm.dice.randint(1, 200)
         how = harm.dice.randrange(3)
         torn = data[:-count] if how < 2 else data
@@ -81,10 +82,27 @@ async def tear_tail(harm: Harm) -> None:
     harm.cluster.start(victim)
 
 
+async def flip_bits_of_compacted(harm: Harm) -> None:
+    """In closed segments of a running broker."""
+    closed = files(harm, harm.any(), *RECORDS, topic=COMPACTED)[:-1]
+    for path in harm.dice.sample(closed, min(3, len(closed))):
+        with contextlib.suppress(FileNotFoundError):  # it was cleaned in this moment
+            flip(path, harm.dice)
+            harm.figures["flips in compacted segments"] += 1
+
+
 async def misplace_segments(harm: Harm) -> None:
     """Of a broker that was killed: two change places, one goes, one is what it was some seconds ago."""
+    await _misplace_segments(harm, f"{TOPIC}-{harm.dice.randrange(PARTITIONS)}")
+
+
+async def misplace_compacted_segments(harm: Harm) -> None:
+    await _misplace_segments(harm, f"{COMPACTED}-0")
+
+
+async def _misplace_segments(harm: Harm, partition: str) -> None:
     victim = harm.any()
-    directory = harm.cluster.nodes[victim].data / f"{TOPIC}-{harm.dice.randrange(PARTITIONS)}"
+    directory = harm.cluster.nodes[victim].data / partition
     newest = max(directory.glob("*.log"))
     old = newest.read_bytes()
     await harm.pause(3)
@@ -97,7 +115,9 @@ async def misplace_segments(harm: Harm) -> None:
         one.write_bytes(second)
         other.write_bytes(first)
         harm.dice.choice(closed).unlink()
-    newest.write_bytes(old)
+        harm.figures[f"segments misplaced in {partition[:-2]}"] += 3
+    if newest.exists():  # it may have been cleaned, and be a part of another now
+        newest.write_bytes(old)
     harm.cluster.start(victim)
 
 

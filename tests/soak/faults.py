@@ -73,6 +73,8 @@ HARMS: Harms = PROCESSES | {
     "flip bits of indexes, snapshots, epochs, checkpoints": disks.flip_bits_beside,
     "tear the tail": disks.tear_tail,
     "swap, delete and restore segments": disks.misplace_segments,
+    "flip bits of compacted segments": disks.flip_bits_of_compacted,
+    "swap, delete and restore compacted segments": disks.misplace_compacted_segments,
     "restore an old directory": disks.restore_directory,
     "failing disk": disks.fail_disk,
     "full disk": disks.fill_disk,

@@ -24,6 +24,7 @@ from tests.soak.load import COMPACTED, PARTITIONS, TOPIC
 
 SESSION = SESSION_TIMEOUT_MS / 1000
 WHOLE_SECONDS = 60.0
+REPLICATED = (*((TOPIC, each) for each in range(PARTITIONS)), (COMPACTED, 0))
 LOOP = 6
 """Kills in a row, one to three seconds apart, without waiting until all is whole."""
 
@@ -71,9 +72,9 @@ class Harm:
             for each in self.frail | self.always_frail:
                 if not self.cluster.nodes[each].process.running:
                     self.cluster.start(each)
-            for partition in range(PARTITIONS):
+            for each in REPLICATED:
                 for ask in self.cluster.nodes:
-                    if {*(await self.cluster.partition(TOPIC, partition, ask)).isr_nodes} != {*self.cluster.nodes}:
+                    if {*(await self.cluster.partition(*each, ask)).isr_nodes} != {*self.cluster.nodes}:
                         return False
             return True
 
@@ -82,8 +83,8 @@ class Harm:
 
     async def out_of_isr(self, victim: int) -> None:
         """It was killed; nobody counts upon its records any more."""
-        for partition in range(PARTITIONS):
-            await self.cluster.isr(TOPIC, {*self.cluster.nodes} - {victim}, partition, limit=WHOLE_SECONDS)
+        for topic, partition in REPLICATED:
+            await self.cluster.isr(topic, {*self.cluster.nodes} - {victim}, partition, limit=WHOLE_SECONDS)
 
     # kills
 

@@ -212,9 +212,15 @@ async def read_all_replicas(cluster: Cluster) -> None:
 
 
 async def everything(cluster: Cluster, broker_id: int, topic: str, partition: int) -> list[Record]:
-    """What this broker serves up to the high watermark, once it serves all of it."""
+    """What this broker serves up to the high watermark, once it serves all of it.
+
+    A compacted log may begin later: where its first file was gone, and nobody had a record of it, it is not missed.
+    """
     talk, found = cluster.talk(broker_id), list[Record]()
     offset = 0
+    if topic == COMPACTED:
+        last = max((cluster.nodes[broker_id].data / f"{topic}-{partition}").glob("*.log"))
+        offset = await _start(cluster, broker_id, topic, int(last.stem))
 
     async def is_read() -> bool:
         nonlocal offset
@@ -233,6 +239,21 @@ async def everything(cluster: Cluster, broker_id: int, topic: str, partition: in
     await eventually(f"all of {topic}-{partition} is read from broker {broker_id}", is_read, 60)
     talk.close()
     return found
+
+
+async def _start(cluster: Cluster, broker_id: int, topic: str, high: int) -> int:
+    """The first offset that this broker does not refuse, at most ``high``; it is looked for by halves."""
+    talk, low = cluster.talk(broker_id), 0
+    while low < high:
+        middle = (low + high) // 2
+        epoch = (await cluster.partition(topic, 0, broker_id)).leader_epoch
+        part = await talk.fetch(topic, 0, middle, leader_epoch=epoch)
+        if part.error_code == ErrorCode.OFFSET_OUT_OF_RANGE:
+            low = middle + 1
+        else:
+            high = middle
+    talk.close()
+    return low
 
 
 async def keep(cluster: Cluster, history: History) -> None:
