@@ -21,8 +21,19 @@ class Entry(NamedTuple):
     line: int | None
 
 
+class BadEscape(ValueError):
+    r"""A ``\u`` without its four digits, in the entry ``text`` that begins at ``line``."""
+
+    def __init__(self, line: int, text: str) -> None:
+        super().__init__(f"line {line}: {text}: allowed: {self.WANTED}")
+        self.line = line
+        self.text = text
+
+    WANTED: Final = r"\u with four hexadecimal digits, or \\ for a backslash"
+
+
 def parse(text: str) -> list[Entry]:
-    r"""Every entry in order, also of a name given twice. Raises ValueError for a ``\u`` without its four digits."""
+    """Every entry in order, also of a name given twice. Raises BadEscape."""
     entries: list[Entry] = []
     logical, begun = "", 0
     for number, raw in enumerate(_LINE_END.split(text), 1):
@@ -46,7 +57,10 @@ def _entry(line: str, number: int) -> Entry:
         at += 2 if line[at] == "\\" else 1
     rest = line[at:].lstrip(_BLANKS)
     value = rest[1:].lstrip(_BLANKS) if rest[:1] in ("=", ":") else rest
-    return Entry(_unescaped(line[:at]), _unescaped(value), number)
+    try:
+        return Entry(_unescaped(line[:at]), _unescaped(value), number)
+    except ValueError:
+        raise BadEscape(number, line) from None
 
 
 def _unescaped(text: str) -> str:
@@ -61,7 +75,7 @@ def _meant(escape: re.Match[str]) -> str:
     if code:
         return chr(int(code, 16))
     if letter == "u":
-        raise ValueError(f"{escape.string}: \\u wants four hexadecimal digits")
+        raise ValueError(escape.string)
     return _LETTERS.get(letter, letter)
 
 

@@ -185,13 +185,15 @@ def client_properties(path: str | None) -> Mapping[str, str]:
     """A Java client's properties file, as Apache's --command-config takes it."""
     if path is None:
         return {}
-    from broker.java_properties import parse
+    from broker.java_properties import BadEscape, parse
 
     try:
         with open(path, encoding="utf-8") as file:
             return {entry.name: entry.text for entry in parse(file.read())}
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", "It is what --command-config names.") from error
+    except BadEscape as error:
+        raise BadUsage(f"{path}, line {error.line}: {error.text}", f"Write {BadEscape.WANTED}.") from error
 
 
 class _edited:  # noqa: N801 - reads as a verb where it is used

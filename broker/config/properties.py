@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from broker.host import Files
-from broker.java_properties import Entry, parse
+from broker.java_properties import BadEscape, Entry, parse
 
 __all__ = ["ConfigError", "Entry", "Problem", "read_properties"]
 
@@ -36,7 +36,11 @@ class ConfigError(Exception):
 def read_properties(files: Files, path: str) -> list[Entry]:
     """The settings of a file in ISO-8859-1 with Java's escapes; of a name given twice, the last (as Java).
 
-    Raises OSError when it cannot be read.
+    Raises OSError when it cannot be read, ConfigError.
     """
-    entries = parse(files.read(path).decode("latin-1"))
+    try:
+        entries = parse(files.read(path).decode("latin-1"))
+    except BadEscape as error:
+        name, _, value = error.text.partition("=")
+        raise ConfigError(path, [Problem(error.line, name, value, BadEscape.WANTED)]) from error
     return list({entry.name: entry._replace(text=entry.text.strip()) for entry in entries}.values())

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from broker.host import Files
-from broker.java_properties import Entry, parse
+from broker.java_properties import BadEscape, Entry, parse
 
 
 class ConfigError(Exception):
@@ -72,7 +72,10 @@ class ZooKeeperConfig:
             text = files.read(os.path.abspath(path)).decode("latin-1")
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-        entries = [entry._replace(text=entry.text.strip()) for entry in parse(text)]
+        try:
+            entries = [entry._replace(text=entry.text.strip()) for entry in parse(text)]
+        except BadEscape as error:
+            raise ConfigError(f"{path}: {error}") from error
         for override in overrides:
             name, equals, value = override.partition("=")
             if not equals:

@@ -31,7 +31,7 @@ class ZooKeeperFile:
 
 def read(path: str, overrides: Sequence[str] = ()) -> dict[str, str]:
     """The settings of a file with overrides applied. Raises NotFound, BadUsage."""
-    from broker.java_properties import parse
+    from broker.java_properties import BadEscape, parse
 
     try:
         with open(path, encoding="latin-1") as file:
@@ -40,6 +40,8 @@ def read(path: str, overrides: Sequence[str] = ()) -> dict[str, str]:
         raise NotFound(f"there is no file {path}", "`kops config init` writes commented examples.") from error
     except OSError as error:
         raise BadUsage(f"cannot read {path}: {(error.strerror or '').lower()}", "Name a properties file.") from error
+    except BadEscape as error:
+        raise BadUsage(f"{path}, line {error.line}: {error.text}", f"Write {BadEscape.WANTED}.") from error
     for override in overrides:
         key, separator, value = override.partition("=")
         if not separator:

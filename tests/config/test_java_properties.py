@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from broker.java_properties import Entry, parse, written
+from broker.java_properties import BadEscape, Entry, parse, written
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,9 @@ def test_of_a_name_given_twice_both_are_told() -> None:
 
 @pytest.mark.parametrize("text", [r"a=\u12", r"a=\u12g4", "\\u=1"])
 def test_an_escape_without_its_digits_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="four hexadecimal digits"):
-        parse(text)
+    with pytest.raises(BadEscape, match="four hexadecimal digits") as told:
+        parse(f"b=1\n{text}")
+    assert (told.value.line, told.value.text) == (2, text)
 
 
 def test_what_is_written_is_read() -> None:
