@@ -23,10 +23,13 @@ from broker.broker import KafkaServer, StartupFailed
 from broker.config import BROKER_KEY, ConfigError, KafkaConfig
 from broker.host import Host, real_host
 from broker.storage.room import has_room
+from broker.wire.validation import compiled_reader
 
 USAGE = "Usage: python -m broker server.properties [--override name=value]..."
 KILLED_BY_SIGNAL = 130
 SAME_SIGNAL_SECONDS = 1.0
+SETTLED_SECONDS = 1.0
+"""After its start a broker loads what is needed first by whoever writes to it: in a failover that would be too late."""
 WAIT_FOR_ROOM = "KOPS_WAIT_FOR_ROOM"
 """Directories that were full, told by this process to itself when it starts anew."""
 
@@ -119,6 +122,8 @@ async def _serve(host: Host, config: KafkaConfig) -> int:
         log.info("[KafkaServer id=%s] stopped while it was starting", config.broker_id)
     gc.collect()
     gc.freeze()
+    loop = asyncio.get_running_loop()
+    loop.call_later(SETTLED_SECONDS, loop.run_in_executor, None, compiled_reader)
     await stop_asked
     await server.stop()
     if anew.is_wanted:
