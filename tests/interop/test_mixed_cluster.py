@@ -34,7 +34,9 @@ class ApacheProcess(Process):
 
 
 def mixed_cluster(directory: Path, protocol: str, **settings: str) -> Cluster:
-    cluster = Cluster(directory, brokers=3, direct=False, inter_broker_protocol_version=protocol, **settings)
+    """A follower that Apache's leader has not heard of yet is asked to wait: that is no reason to leave the ISR."""
+    settings = {"replica_lag_time_max_ms": "10000"} | settings | {"inter_broker_protocol_version": protocol}
+    cluster = Cluster(directory, brokers=3, direct=False, **settings)
     node = cluster.nodes[APACHE]
     node.process = ApacheProcess("apache", "kafka.Kafka", node.process.settings, directory)
     return cluster

@@ -63,7 +63,7 @@ def items(out: str) -> list[dict[str, Any]]:
 
 def test_settings_are_set_told_and_taken_away(kops: Kops, tools39: Tools, brokers: Cluster) -> None:
     kops("topic", "create", "settings", "-p", "1", "-r", "1")
-    kops("config", "set", "topic", "settings", "retention.ms=70000", "cleanup.policy=compact,delete")
+    kops("config", "set", "topic", "settings", "segment.ms=70000", "cleanup.policy=compact,delete")
     ours = kops("config", "--describe", "--entity-type", "topics", "--entity-name", "settings")
     theirs = tools39(
         CONFIGS,
@@ -71,7 +71,7 @@ def test_settings_are_set_told_and_taken_away(kops: Kops, tools39: Tools, broker
         *("--entity-name", "settings"),
     )
     assert sorted(ours.splitlines()) == sorted(theirs.splitlines())
-    kops("config", "unset", "topic", "settings", "retention.ms")
+    kops("config", "unset", "topic", "settings", "segment.ms")
     (left,) = items(kops("topic", "config", "settings", "-o", "json"))
     assert (left["name"], left["value"], left["source"]) == ("cleanup.policy", "compact,delete", "topic")
     kops("config", "set", "broker", "1", "log.cleaner.threads=2")
