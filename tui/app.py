@@ -38,7 +38,7 @@ SKIP_MS = 5000
 COLLECT_SECONDS = 30.0
 """Dialogs and screens that were closed are cycles, and Python looks for those seldom here: see kops.commands.tui."""
 PAUSE_SECONDS = 2.0
-PATIENCE = 2000
+PATIENCE = 500
 """So many times as long as it took the last time it is put off while somebody types."""
 PAINT_SHARE = 5
 """So many times as long as painting took, nothing is painted again."""
