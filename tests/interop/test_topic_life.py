@@ -8,7 +8,9 @@ from typing import Any, TextIO
 import pytest
 
 from kops.cli import main
+from kops.errors import Exit
 from tests.interop.apache import Cluster, collect_what_clients_left, until
+from tests.interop.ours import Ours
 from tests.interop.tools import CONFIGS, OFFSETS, REASSIGN, Tools
 
 Kops = Callable[..., str]
@@ -33,6 +35,8 @@ def kops(
     def run(*words: str, code: int = 0) -> str:
         capfd.readouterr()
         ended = main(words)
+        if ended == Exit.UNREACHABLE and words[:2] == ("config", "set") and not isinstance(brokers, Ours):
+            ended = main(words)  # Apache's brokers miss such a word now and then, and do not hear it later
         said = capfd.readouterr()
         assert ended == code, f"kops {' '.join(words)} ended with {ended}: {said.out} {said.err}"
         return said.out
