@@ -51,6 +51,11 @@ def parse(text: str) -> list[Entry]:
     return [*entries, _entry(logical, begun)] if logical else entries
 
 
+def parse_trimmed(text: str) -> list[Entry]:
+    """As Kafka and ZooKeeper take them: without blanks at the end of a value. Raises BadEscape."""
+    return [entry._replace(text=entry.text.strip()) for entry in parse(text)]
+
+
 def _entry(line: str, number: int) -> Entry:
     at, size = 0, len(line)
     while at < size and line[at] not in "=:" + _BLANKS:

@@ -388,13 +388,13 @@ class Feed:
     async def _measure_sizes(self, view: View) -> None:
         able, everyone = self._able(view), view.everyone
 
-        def measure() -> Gauges:
+        def measure() -> tuple[dict[int, dict[str, int] | None], dict[str, int] | None]:
             found = replicas.log_sizes(self._session, able)
             sizes = {broker: found.get(broker) for broker in everyone}
-            return Gauges(sizes=sizes, held=held(sizes))
+            return sizes, held(sizes)
 
-        got = await self.work(measure)
-        self.gauges = replace(self.gauges, sizes=got.sizes, held=got.held)
+        sizes, total = await self.work(measure)
+        self.gauges = replace(self.gauges, sizes=sizes, held=total)
 
     def _able(self, view: View) -> list[int]:
         halted = {broker for broker, process in view.processes.items() if process.state != processes.RUNNING}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from broker.host import Files
-from broker.java_properties import BadEscape, Entry, parse
+from broker.java_properties import BadEscape, Entry, parse_trimmed
 
 __all__ = ["ConfigError", "Entry", "Problem", "read_properties"]
 
@@ -39,8 +39,8 @@ def read_properties(files: Files, path: str) -> list[Entry]:
     Raises OSError when it cannot be read, ConfigError.
     """
     try:
-        entries = parse(files.read(path).decode("latin-1"))
+        entries = parse_trimmed(files.read(path).decode("latin-1"))
     except BadEscape as error:
         name, _, value = error.text.partition("=")
         raise ConfigError(path, [Problem(error.line, name, value, BadEscape.WANTED)]) from error
-    return list({entry.name: entry._replace(text=entry.text.strip()) for entry in entries}.values())
+    return list({entry.name: entry for entry in entries}.values())

@@ -56,16 +56,20 @@ class ReadAhead:
         except (KafkaError, LogDirFailed):
             return  # whoever asks for it reads, and is told
         if len(found.records) <= LARGEST:
-            self._what, self._upper, self._found = _what(log, offset, most, min_one), upper, found
+            self._what, self._upper, self._found = same_read(log, offset, most, min_one), upper, found
 
-    def take(self, log: Log, offset: int, most: int, upper: int, min_one: bool) -> ReadResult | None:
-        """What was read, if it is what a read would find now; where it was cut for its size, the log may have grown."""
-        if self._what != _what(log, offset, most, min_one):
+    def take(self, what: tuple[object, ...], upper: int) -> ReadResult | None:
+        """What was read, if it is what a read would find now; where it was cut for its size, the log may have grown.
+
+        ``what``: see :func:`same_read`.
+        """
+        if self._what != what:
             return None
         found, grown = self._found, upper - self._upper
         self._what, self._found, self._until = (), _NOTHING, 0.0
         return found if grown == 0 or (grown > 0 and found.goes_on_at >= 0) else None
 
 
-def _what(log: Log, offset: int, most: int, min_one: bool) -> tuple[object, ...]:
+def same_read(log: Log, offset: int, most: int, min_one: bool) -> tuple[object, ...]:
+    """Equal for two reads that find the same, as long as they may read up to the same offset."""
     return log, log.rewinds, log.log_start_offset, log.dir.is_offline, offset, most, min_one

@@ -13,7 +13,7 @@ from broker.host import Clock, LogDirFailed, Timer
 from broker.replication.fetch_sessions import FetchSession, Reader
 from broker.replication.partition import Effects
 from broker.replication.quota import Throttles
-from broker.replication.read_ahead import ReadAhead
+from broker.replication.read_ahead import ReadAhead, same_read
 from broker.storage.results import ReadResult
 from broker.wire.batch import Buffer
 from broker.wire.errors import ErrorCode, KafkaError
@@ -139,10 +139,11 @@ class Reads:
 
     def _bytes(self, log: Log, offset: int, most: int, upper: int, min_one: bool) -> ReadResult:
         """One read and check for all who ask the same one after the other: followers, and readers at the end."""
-        asked = (log, log.rewinds, log.log_start_offset, log.dir.is_offline, offset, most, upper, min_one)
+        what = same_read(log, offset, most, min_one)
+        asked = what, upper
         if asked == self._asked:
             return ReadResult(self._answer)
-        found = self._ahead.take(log, offset, most, upper, min_one) or log.read(offset, most, upper, min_one)
+        found = self._ahead.take(what, upper) or log.read(offset, most, upper, min_one)
         if len(found.records) <= SHARED:
             self._asked, self._answer = asked, found.records
         return found

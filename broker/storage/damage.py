@@ -9,6 +9,7 @@ nothing that only this replica holds is ever given up, whoever leads.
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from broker.storage.segment import Hole, Segment
@@ -178,7 +179,7 @@ def rebuild_epochs(log: Log, first: int) -> None:
     later = [entry for entry in log.leader_epochs.entries() if entry[1] >= log.log_end_offset]
     log.leader_epochs.truncate_from_end(first)
     heads = [head for each in log.segments_from(first) for _, head in each.batches() if head.next_offset > first]
-    for head, behind in zip(heads, [*heads[1:], heads[-1]] if heads else [], strict=True):
+    for head, behind in pairwise([*heads, *heads[-1:]]):
         is_damaged = behind.leader_epoch < head.leader_epoch  # no CRC covers it
         if head.leader_epoch > log.leader_epochs.latest and not is_damaged:
             log.leader_epochs.assign(head.leader_epoch, head.base_offset)

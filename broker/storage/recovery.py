@@ -385,9 +385,9 @@ class _Run:
             self.overlaps = not self.is_old and self.until is not None and head.last_offset >= self.until
             if self.was_truncated or not self._follows_on(log, position, head):
                 return
-            if head.leader_epoch > log.leader_epochs.latest and self._is_of_no_epoch(log, position, head):
-                return
             if head.leader_epoch > log.leader_epochs.latest:
+                if self._is_of_no_epoch(log, position, head):
+                    return
                 log.leader_epochs.assign(head.leader_epoch, self._began(log, head))
             self.good, self.expected = position + head.size, head.next_offset
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from broker.host import Files
-from broker.java_properties import BadEscape, Entry, parse
+from broker.java_properties import BadEscape, Entry, parse_trimmed
 
 
 class ConfigError(Exception):
@@ -73,7 +73,7 @@ class ZooKeeperConfig:
         except OSError as error:
             raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
         try:
-            entries = [entry._replace(text=entry.text.strip()) for entry in parse(text)]
+            entries = parse_trimmed(text)
         except BadEscape as error:
             raise ConfigError(f"{path}: {error}") from error
         for override in overrides:

@@ -12,7 +12,6 @@ from kops.errors import Unreachable, not_found
 from kops.session import LastAnswer, Session
 
 NO_LEADER = -1
-CLUSTER_AUTHORIZATION_FAILED = 31
 NO_TOPIC_ID = "00000000-0000-0000-0000-000000000000"
 
 
@@ -120,7 +119,7 @@ def _quorum_leader(session: Session, seen: Snapshot, broker: int | None) -> int:
 
     Where ``broker`` may not tell its word counts; where the quorum does not answer it, nobody is the controller.
     """
-    from kafka.errors import KafkaError
+    from kafka.errors import ClusterAuthorizationFailedError, KafkaError
     from kafka.protocol.admin import DescribeQuorumRequest as Request
 
     log = Request.TopicData(topic_name="__cluster_metadata", partitions=[Request.TopicData.PartitionData(0)])
@@ -128,7 +127,7 @@ def _quorum_leader(session: Session, seen: Snapshot, broker: int | None) -> int:
         answer = session.send(Request(topics=[log]), broker)
     except KafkaError:
         return NO_LEADER
-    if answer.error_code == CLUSTER_AUTHORIZATION_FAILED:
+    if answer.error_code == ClusterAuthorizationFailedError.errno:
         return seen.controller
     leaders = [partition.leader_id for topic in answer.topics or () for partition in topic.partitions]
     return int(leaders[0]) if leaders else NO_LEADER

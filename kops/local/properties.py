@@ -31,11 +31,11 @@ class ZooKeeperFile:
 
 def read(path: str, overrides: Sequence[str] = ()) -> dict[str, str]:
     """The settings of a file with overrides applied. Raises NotFound, BadUsage."""
-    from broker.java_properties import BadEscape, parse
+    from broker.java_properties import BadEscape, parse_trimmed
 
     try:
         with open(path, encoding="latin-1") as file:
-            settings = {entry.name: entry.text.strip() for entry in parse(file.read())}
+            settings = {entry.name: entry.text for entry in parse_trimmed(file.read())}
     except FileNotFoundError as error:
         raise NotFound(f"there is no file {path}", "`kops config init` writes commented examples.") from error
     except OSError as error:

@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from broker.replication.read_ahead import PATIENCE, ReadAhead
+from broker.replication.read_ahead import PATIENCE, ReadAhead, same_read
 from broker.storage.results import ReadResult
 from broker.wire.errors import ErrorCode, KafkaError
 
@@ -38,7 +38,7 @@ class Stage:
         await asyncio.sleep(0)
 
     def take(self, offset: int, upper: int = 100) -> int | None:
-        found = self.ahead.take(self.log, offset, 200, upper, True)
+        found = self.ahead.take(same_read(self.log, offset, 200, True), upper)
         return None if found is None else len(found.records)
 
 
@@ -61,7 +61,7 @@ async def test_nothing_is_taken_that_a_read_would_not_find_now() -> None:
     stage = Stage()
     await stage.plan(20)
     assert stage.take(21) is None
-    assert stage.ahead.take(stage.log, 20, 100, 100, True) is None
+    assert stage.ahead.take(same_read(stage.log, 20, 100, True), 100) is None
 
 
 async def test_a_log_that_grew_gives_the_same_only_where_the_read_was_cut() -> None:
