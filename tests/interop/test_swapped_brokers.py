@@ -164,7 +164,9 @@ def test_either_side_starts_on_what_the_other_wrote(kafka39: Apache, kafka26: Ap
     with ExitStack() as stack:
         stack.enter_context(stopped_after(world))
         world.begin()
-        for turn, (side, kill) in enumerate((("ours", True), ("apache", True), ("ours", False), ("apache", False))):
+        for turn, (side, kill) in enumerate(
+            (("ours", True), ("apache", True), ("ours", False), ("apache", False), ("ours", False))
+        ):
             world.brokers(side)
             if turn == 0:
                 for topic, partitions in TOPICS.items():
