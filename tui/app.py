@@ -15,6 +15,7 @@ from textual.screen import Screen
 from kops import contexts
 from kops.contexts import Context, Overrides
 from kops.errors import BadUsage, KopsError, nearest
+from tui import caches
 from tui.commands import COMMANDS, Completion, parse
 from tui.feed import Feed
 from tui.history import clock
@@ -80,6 +81,7 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
     ) -> None:
         """Raises BadUsage for a theme that is not there."""
         super().__init__(driver_class=Terminal)
+        caches.without_owners()
         self.feed = feed or Feed(context)
         self.first = first
         if theme is not None and theme not in self.available_themes:

@@ -1,5 +1,7 @@
 """The dashboard under a pilot, on a canned feed: keys, filters, cursors, dialogs, and what is shown when."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,8 +250,12 @@ async def test_help_names_the_keys_that_work() -> None:
         await pilot.press("question_mark")
         await pilot.pause()
         assert isinstance(app.screen, Help)
+        lines = weakref.ref(app.screen._styles_cache)
         await pilot.press("escape")
         assert not isinstance(app.screen, Help)
+        await pilot.pause()
+        gc.collect()
+        assert lines() is None, "what was drawn of a dialog outlives it"
 
 
 async def test_menus_and_help_move_with_the_keys_of_tables() -> None:
