@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from broker.api.context import Later
+from broker.network.departures import Departures
 from broker.network.dispatch import NOTHING, Buffer, Dispatcher, Pending, Reply
 from broker.network.memory import Bounds, RequestMemory
 from broker.wire.frame import FrameBuffer, FrameRefused
@@ -24,6 +25,8 @@ JOINED: Final = 16 * 1024
 
 class Owner(Protocol):
     """The listener's side: whether a connection may stay, and the news that it is gone."""
+
+    departures: Departures
 
     def opened(self, connection: Connection) -> str | None:
         """None, or why the connection is refused."""
@@ -159,11 +162,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._begin(payload)
                 self._release()
         except FrameRefused as refused:
-            self._flush()
             self.close(f"{refused}")
         finally:
             self._pumping = False
-        self._flush()
         self._read_or_wait()
 
     def _may_begin(self) -> bool:
@@ -232,18 +233,19 @@ class Connection(asyncio.BufferedProtocol):
             reply = places.popleft().reply
             assert reply is not None
             self._send(reply)
-        if not self._pumping:
-            self._flush()
 
     def _send(self, reply: Reply) -> None:
         """Put a reply with those that leave at the end of this turn: one system call for all of them."""
         if self._transport is None or self._closing:
             return
         parts, closes = reply
+        first = not self._leaving
         self._leaving += parts
         self._leaving_size += sum(map(len, parts))
-        if self._leaving_size > JOINED or closes is not None:
+        if self._leaving_size > JOINED:
             self._flush()
+        elif first:
+            self._owner.departures.add(self._flush)
         if closes is not None:
             self.close(closes)
 
@@ -265,6 +267,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if reason is not None:
             self._owner.told(self, reason)
+        self._flush()
         self._closing = True
         self._transport.close()
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from broker.network.complaints import Complaints
 from broker.network.connection import Connection
+from broker.network.departures import Departures
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,6 +69,7 @@ class SocketServer:
         self._serving = False
         self._closed = False
         self._complaints = Complaints()
+        self.departures = Departures()
         self._sweeper: Timer | None = None
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 
 from broker.api.cluster import api_versions
 from broker.api.context import NO_REPLY, Close, Context, Later
+from broker.network.departures import TOGETHER, Departures
 from broker.wire import codec
 from broker.wire.errors import ErrorCode, KafkaError
 from broker.wire.keys import ApiKey
@@ -360,12 +362,33 @@ async def test_replies_that_are_ready_together_leave_together() -> None:
         writes: list[bytes] = []
         recorder = type("Recorder", (), {"write": lambda self, data: writes.append(data)})
         frame = codec.encode_request(ApiKey.METADATA, 9, 0, "test", MetadataRequest())
-        connection._transport = recorder()  # type: ignore[assignment]
+        connection._transport = recorder()
         room = connection.get_buffer(-1)
         room[: 5 * len(frame)] = frame * 5
         connection.buffer_updated(5 * len(frame))
+        assert not writes, "other connections may have replies in this turn"
+        await until(lambda: bool(writes))
         connection._transport = transport
         assert len(writes) == 1
         client.asked[0] = (ApiKey.METADATA, 9)
         transport.write(writes[0])
         assert [(await client.receive())[0] for _ in range(5)] == [0] * 5
+
+
+async def test_departures_do_not_wait_for_more_than_so_many() -> None:
+    departures = Departures()
+    left: list[int] = []
+    for number in range(TOGETHER + 1):
+        departures.add(partial(left.append, number))
+        assert len(left) == (TOGETHER if number >= TOGETHER - 1 else 0)
+    await until(lambda: len(left) == TOGETHER + 1)
+    assert left == list(range(TOGETHER + 1))
+
+
+async def test_what_was_answered_is_sent_before_the_connection_ends() -> None:
+    async with world({ApiKey.METADATA: metadata}) as there:
+        client = await there.client()
+        client.send(ApiKey.METADATA, 9, MetadataRequest())
+        client.writer.write(b"\x80\0\0\0")
+        assert (await client.receive())[0] == 0
+        assert await client.at_end()
