@@ -92,9 +92,11 @@ def test_a_killed_leader_comes_back_with_its_log(cluster: Cluster) -> None:
 
     def whole() -> bool:
         state = cluster.servers[successor].metadata.partition("orders", 0)
-        return state is not None and sorted(state.isr) == [1, 2, 3]
+        hosted = cluster.servers[successor].replicas.get("orders", 0)
+        in_sync = state is not None and sorted(state.isr) == [1, 2, 3]
+        return in_sync and hosted is not None and hosted.log.high_watermark == 5
 
-    cluster.until(whole, 120, "the killed broker is in sync again")
+    cluster.until(whole, 120, "the killed broker is in sync again, and the third one has told its end")
     assert cluster.call(client.read("orders", of=successor)) == [b"%d" % number for number in range(5)]
 
 
