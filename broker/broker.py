@@ -17,9 +17,9 @@ from typing import Any
 from broker.admin.auto_creation import OFFSETS_TOPIC, AutoTopicCreation
 from broker.admin.configs import ConfigAdmin
 from broker.admin.topics import TopicAdmin
-from broker.api.context import Services
 from broker.api.families import FAMILIES
 from broker.api.metadata import ReplyCache
+from broker.api.services import Services
 from broker.api.table import Table
 from broker.cluster.controlled_shutdown import ControlledShutdown
 from broker.cluster.ibp import Ibp

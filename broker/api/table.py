@@ -28,11 +28,15 @@ class Route(NamedTuple):
         return self.low <= version <= self.high
 
 
+_MARKED: list[Route] = []
+"""What :func:`api` saw; not kept at the handlers, for a compiled function takes no attributes."""
+
+
 def api(key: ApiKey, low: int, high: int) -> Callable[[H], H]:
     """Mark a handler; nothing else happens here."""
 
     def mark(handler: H) -> H:
-        handler.route = Route(key, low, high, handler, inspect.iscoroutinefunction(handler))  # type: ignore[attr-defined]
+        _MARKED.append(Route(key, low, high, handler, inspect.iscoroutinefunction(handler)))
         return handler
 
     return mark
@@ -51,12 +55,8 @@ class Table:
     @staticmethod
     def of(modules: Iterable[ModuleType]) -> Table:
         """The handlers that ``modules`` define, in order of their keys."""
-        found = [
-            each.route
-            for module in modules
-            for each in vars(module).values()
-            if hasattr(each, "route") and each.__module__ == module.__name__
-        ]
+        names = {module.__name__ for module in modules}
+        found = [route for route in _MARKED if route.handler.__module__ in names]
         return Table(sorted(found, key=lambda route: route.key))
 
     def route(self, key: int) -> Route | None:

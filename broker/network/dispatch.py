@@ -12,8 +12,9 @@ import struct
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple
 
-from broker.api.context import Close, ConnectionLike, Context, Failure, Later, NoReply, Services
+from broker.api.context import Close, ConnectionLike, Context, Failure, Later, NoReply
 from broker.api.error_replies import error_reply
+from broker.api.services import Services
 from broker.api.table import Route
 from broker.wire import codec
 from broker.wire.compiler import reader

@@ -13,8 +13,9 @@ import pytest
 
 from broker.admin.configs import Source
 from broker.api.configs import alter_configs, describe_configs, incremental_alter_configs
-from broker.api.context import Context, Services
+from broker.api.context import Context
 from broker.api.partitions import elect_leaders
+from broker.api.services import Services
 from broker.api.table import Table
 from broker.api.topics import create_partitions, create_topics, delete_topics
 from broker.host import real_host

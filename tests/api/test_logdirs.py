@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from broker.api.context import Context, Services
+from broker.api.context import Context
 from broker.api.logdirs import describe_log_dirs
+from broker.api.services import Services
 from broker.api.table import Table
 from broker.config import KafkaConfig
 from broker.host import real_host

@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from broker.admin.auto_creation import AutoTopicCreation
-from broker.api.context import Context, Services
+from broker.api.context import Context
 from broker.api.metadata import ReplyCache, metadata
+from broker.api.services import Services
 from broker.api.table import Table
 from broker.cluster.metadata_cache import MetadataCache
 from broker.config import KafkaConfig

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from broker.api.cluster import advertised, api_versions
-from broker.api.context import Context, Services
+from broker.api.context import Context
 from broker.api.families import FAMILIES
+from broker.api.services import Services
 from broker.api.table import Route, Table, api
 from broker.config import KafkaConfig
 from broker.host import real_host

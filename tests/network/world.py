@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from broker.api.context import Services
+from broker.api.services import Services
 from broker.api.table import Route, Table
 from broker.config import KafkaConfig
 from broker.host import real_host

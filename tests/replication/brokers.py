@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 from broker.api import control, fetch, offsets, produce
-from broker.api.context import Services
+from broker.api.services import Services
 from broker.api.table import Table
 from broker.cluster.ibp import Ibp
 from broker.cluster.metadata_cache import MetadataCache
