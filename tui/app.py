@@ -214,7 +214,8 @@ class KopsApp(OrderlyKeys, inherit_bindings=False):
             self.exit()
 
     def action_help(self) -> None:
-        self.push_screen(Help(self.screen))
+        if self._shown is not None:
+            self.push_screen(Help(self._shown))
 
     @work(group="dialogs")
     async def action_command(self) -> None:

@@ -39,6 +39,7 @@ TIMEOUT = 3.0
 LONGEST_WAIT = 10.0
 TAIL = 20
 """Records of each partition that are shown at once when a topic is followed."""
+KRAFT = "the cluster has no ZooKeeper"
 REASONS = {
     "NodeNotReadyError": "no broker answers",
     "KafkaConnectionError": "the broker that was asked broke off the connection",
@@ -66,7 +67,7 @@ class Feed:
         self.reason = ""
         """Why the last look failed; empty when it did not."""
         self.watching = "no ZooKeeper is known" if not context.zookeeper else "connecting"
-        """``pushed``, or why nothing is pushed."""
+        """``pushed``, or why nothing is pushed: ``KRAFT`` where nothing ever is."""
         self._watch: Watching | None = None
         self.changed: Callable[[], None] = lambda: None
         self.drilling = False
@@ -307,6 +308,8 @@ class Feed:
 
     def _looked(self, seen: Snapshot) -> None:
         pushed = self._pushed
+        if seen.kraft and not self.context.zookeeper:
+            self.watching = KRAFT
         self._hosts.update({broker.id: broker for broker in seen.brokers})
         partitions = self.view.partitions if self.view else Partitions()
         if seen.topics is not self._topics:

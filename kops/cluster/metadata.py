@@ -86,6 +86,8 @@ class Snapshot:
     controller: int
     brokers: tuple[Broker, ...]
     topics: tuple[Topic, ...]
+    kraft: bool = False
+    """Whether it keeps its metadata without ZooKeeper."""
 
     def topic(self, name: str) -> Topic | None:
         return next((topic for topic in self.topics if topic.name == name), None)
@@ -111,7 +113,7 @@ def snapshot(
     last = last or LastAnswer()
     response = session.send(last.to(MetadataRequest(topics=wanted, allow_auto_topic_creation=False)), broker)
     seen = last.made(response, _snapshot)
-    return replace(seen, controller=_quorum_leader(session, seen, broker)) if session.kraft else seen
+    return replace(seen, controller=_quorum_leader(session, seen, broker), kraft=True) if session.kraft else seen
 
 
 def _quorum_leader(session: Session, seen: Snapshot, broker: int | None) -> int:

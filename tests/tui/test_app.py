@@ -17,6 +17,7 @@ from kops.errors import Unreachable
 from tests.tui.canned import NOON, WHOLE, WITHOUT_TWO, CannedFeed, partition, view
 from tui.app import SCREENS, KopsApp
 from tui.screens.help import Help, Page, keys_of
+from tui.screens.isr import IsrScreen
 from tui.widgets.dialogs import Choose, Confirm
 from tui.widgets.footer import KeyLine
 from tui.widgets.grid import Grid
@@ -193,6 +194,20 @@ async def test_nobody_else_s_brokers_can_be_harmed(context: Context, why: str, k
         assert feed.done == []
 
 
+async def test_what_needs_zookeeper_or_a_local_cluster_is_offered_only_where_there_is_one() -> None:
+    for context, there in ((None, True), (Context("far", "h:9092"), False)):
+        app, feed = dashboard(context=context)
+        async with app.run_test(size=(160, 40)) as pilot:
+            feed.show(view())
+            await settled(pilot)
+            assert ("7 zookeeper" in text(app, "#line")) is there
+            assert "8 events" in text(app, "#line")
+            assert ("d drill" in text(app, "KeyLine"), "b kill, pause…" in text(app, "KeyLine")) == (there, there)
+            await pilot.press("question_mark")
+            assert isinstance(app.screen, Help)
+            assert [("7", "zookeeper") in app.screen.keys, "zookeeper" in app.screen.commands] == [there, there]
+
+
 async def test_digits_and_the_command_bar_lead_to_screens_and_escape_never_quits() -> None:
     app, feed = dashboard()
     async with app.run_test(size=(100, 30)) as pilot:
@@ -240,6 +255,7 @@ async def test_help_names_the_keys_that_work() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         feed.show(view())
         await settled(pilot)
+        assert isinstance(app.screen, IsrScreen)
         found = {words: shown for shown, words in keys_of(app.screen)}
         assert found["drill"] == "d"
         assert found["down"] == "down j"

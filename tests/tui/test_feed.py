@@ -177,6 +177,13 @@ async def test_without_zookeeper_polling_is_all_there_is() -> None:
     assert feed.watching == "ZooKeeper does not answer"
 
 
+async def test_a_cluster_without_zookeeper_is_named_as_such() -> None:
+    feed, seen = CannedFeed(Context("far", "h:9092")), view()
+    feed._looked(Snapshot(seen.cluster_id, 9, seen.brokers, seen.topics, kraft=True))
+    assert feed.view is not None and feed.view.controller == 9
+    assert "the cluster has no ZooKeeper" in feed.source
+
+
 async def test_partitions_that_did_not_change_stay_the_same_objects() -> None:
     feed = CannedFeed()
     looked(feed)

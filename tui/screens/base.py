@@ -41,6 +41,13 @@ class KopsScreen(Screen[None]):
         """Tab is offered where there is something to go to."""
         return action != "other_table" or len(self.focus_chain) > 1
 
+    def offers(self, action: str) -> bool:
+        """Whether there is what it needs. Its key works all the same, and says what is missing."""
+        context = self.feed.context
+        if action in ("brokers_menu", "drill"):
+            return context.cluster is not None
+        return action != "show('zookeeper')" or context.zookeeper is not None
+
     def action_other_table(self) -> None:
         self.focus_next()
 
@@ -61,7 +68,7 @@ class KopsScreen(Screen[None]):
         yield from self.body()
         yield Lines(id="line")
         yield Input(id="filter", compact=True, placeholder="only rows that contain this; ! in front: that do not")
-        yield KeyLine()
+        yield KeyLine(self.offers)
 
     def on_mount(self) -> None:
         self.query_one("#filter").display = False
@@ -123,14 +130,19 @@ class KopsScreen(Screen[None]):
     def _screens(self) -> Text:
         """Where else one can go, while there is nothing to say."""
         line = Text(style="dim")
-        for number, name in enumerate(self.kops.SCREENS, start=1):
+        for number, name in self._offered():
             line.append(f"{number} {name} ", "bold not dim" if name == self.heading else "")
         return line
+
+    def _offered(self) -> list[tuple[int, str]]:
+        """Screens by their keys."""
+        screens = enumerate(self.kops.SCREENS, start=1)
+        return [(number, name) for number, name in screens if self.offers(f"show('{name}')")]
 
     @on(events.Click, "#line")
     def _screen_clicked(self, event: events.Click) -> None:
         end = 1
-        for number, name in enumerate(self.kops.SCREENS, start=1):
+        for number, name in self._offered():
             end += len(f"{number} {name} ")
             if event.x < end and not self.kops.said[0]:
                 self.kops.go(name)

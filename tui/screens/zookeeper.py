@@ -12,6 +12,7 @@ from textual.widgets import Static
 from kops.cluster.zookeeper import Znode
 from kops.errors import KopsError
 from tui import questions
+from tui.feed import KRAFT
 from tui.history import clock
 from tui.questions import ZnodePage
 from tui.screens.base import KopsScreen
@@ -59,7 +60,9 @@ class ZooKeeperScreen(KopsScreen):
 
     @work(exclusive=True, group="children")
     async def _ask(self) -> None:
-        if self.feed.context.zookeeper is None:
+        if self.feed.watching == KRAFT:
+            self.reason = KRAFT
+        elif self.feed.context.zookeeper is None:
             self.reason = "no ZooKeeper is known: --zookeeper HOST:PORT, or a context that has one"
         else:
             path = self.path

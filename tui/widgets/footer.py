@@ -4,6 +4,8 @@ Textual's footer has two widgets for each key and makes them anew when the scree
 than all the rest of going to another screen.
 """
 
+from collections.abc import Callable
+
 from rich.text import Text
 from textual import events
 from textual.screen import Screen
@@ -19,8 +21,10 @@ class KeyLine(Lines):
     """
     COMPONENT_CLASSES = {"key-line--key"}
 
-    def __init__(self) -> None:
+    def __init__(self, offers: Callable[[str], bool]) -> None:
+        """``offers``: whether an action is worth a place on the line."""
         super().__init__()
+        self._offers = offers
         self._ends: list[tuple[int, str]] = []
         """Where the words of each key end."""
 
@@ -37,7 +41,7 @@ class KeyLine(Lines):
         style, line = self.get_component_rich_style("key-line--key"), Text(no_wrap=True)
         self._ends = []
         for _, binding, _, _ in screen.active_bindings.values():
-            if binding.show:
+            if binding.show and self._offers(binding.action):
                 line.append(self.app.get_key_display(binding), style)
                 line.append(f" {binding.description} ")
                 self._ends.append((line.cell_len, binding.key))
