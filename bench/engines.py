@@ -19,6 +19,9 @@ import psutil
 from bench.client import metadata
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+COMPILED = REPOSITORY / ".venv" / "compiled"
+"""Where scripts/compile puts kops as its users get it."""
+KOPS = COMPILED if (COMPILED / ".of").exists() else REPOSITORY
 JARS = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "kops-interop" / "kafka-3.9.1" / "libs"
 
 
@@ -156,4 +159,4 @@ class Cluster:
         return ["java", *flags, "-cp", f"{JARS}/*", main, str(file)]
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "PYTHONPATH": str(REPOSITORY), "KAFKA_HEAP_OPTS": ""}
+        return {**os.environ, "PYTHONPATH": str(KOPS), "KAFKA_HEAP_OPTS": ""}

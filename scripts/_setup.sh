@@ -51,3 +51,23 @@ install_venv() {
         return 1
     fi
 }
+
+# Builds the wheel that pip would build for a user and unpacks it, once for each state of the sources.
+compile() {
+    local stamp=.venv/compiled/.of wanted
+    wanted="${KOPS_COMPILE:-} $(find broker kops tui setup.py pyproject.toml -type f ! -name '*.pyc' -print0 |
+        sort -z | xargs -0 cksum | cksum)"
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    echo "Compiling the broker (a minute)" >&2
+    rm -rf .venv/compiled build
+    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/compiled . \
+        >.venv/pip.log 2>&1; then
+        tail -n 20 .venv/pip.log >&2
+        echo "kops could not be compiled; KOPS_COMPILE=0 installs it as it is." >&2
+        return 1
+    fi
+    rm -rf build
+    echo "$wanted" >"$stamp"
+}

@@ -155,6 +155,7 @@ async def test_a_batch_larger_than_every_limit_is_sent_whole(make_cluster: Make)
     assert len(records) > 100_000
 
 
+@pytest.mark.interpreted
 async def test_readers_who_ask_the_same_share_one_read_until_something_has_changed(
     make_cluster: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,7 +87,7 @@ class Drama:
         return code
 
 
-@pytest.mark.parametrize("plant", ["", "leader-epoch-unchecked"])
+@pytest.mark.parametrize("plant", ["", pytest.param("leader-epoch-unchecked", marks=pytest.mark.interpreted)])
 def test_what_a_follower_of_another_epoch_fetches_does_not_count(plant: str) -> None:
     drama = Drama()
     try:

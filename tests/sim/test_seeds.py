@@ -66,6 +66,7 @@ def _trace_elsewhere(hash_seed: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout.strip()
 
 
+@pytest.mark.interpreted
 def test_a_failing_plan_is_shrunk_to_the_faults_that_matter() -> None:
     beside_the_point = Fault(5.5, "slow network", "any", 0.2, 5)
     with planted("sequence-unchecked"):
@@ -77,6 +78,7 @@ def test_a_failing_plan_is_shrunk_to_the_faults_that_matter() -> None:
     assert beside_the_point not in shrunk.faults
 
 
+@pytest.mark.interpreted
 def test_a_high_watermark_that_runs_ahead_is_caught() -> None:
     with planted("high-watermark-early"):
         assert Run(4).judge().violations
