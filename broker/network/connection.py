@@ -160,7 +160,8 @@ class Connection(asyncio.BufferedProtocol):
                 if payload is None:
                     break
                 self._begin(payload)
-                self._release()
+                if self._reserved:
+                    self._release()
         except FrameRefused as refused:
             self.close(f"{refused}")
         finally:
@@ -199,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _read_or_wait(self) -> None:
         """Read on until something waits that may not begin: most held connections are quiet, and seldom paused."""
-        reading = self._may_begin() or not self.frames.untaken
+        reading = not self.frames.untaken or self._may_begin()
         if self._memory is not None and reading:
             reading = self._has_memory(self._memory)
         if reading == self._reading or self._transport is None or self._closing:
@@ -241,7 +242,8 @@ class Connection(asyncio.BufferedProtocol):
         parts, closes = reply
         first = not self._leaving
         self._leaving += parts
-        self._leaving_size += sum(map(len, parts))
+        for part in parts:
+            self._leaving_size += len(part)
         if self._leaving_size > JOINED:
             self._flush()
         elif first:

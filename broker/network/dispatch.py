@@ -100,9 +100,11 @@ class Dispatcher:
             later = Later(holds=True)
             self._start(answer, later, f"{route.key.name} of {ctx.connection.name}")
             return Pending(later, ctx, request)
-        if isinstance(answer, Later) and not answer.done:
-            return Pending(answer, ctx, request)
-        return self.encode(ctx, request, answer.answer if isinstance(answer, Later) else answer)
+        if isinstance(answer, Later):
+            if not answer.done:
+                return Pending(answer, ctx, request)
+            answer = answer.answer
+        return self.encode(ctx, request, answer)
 
     def _start(self, work: Coroutine[Any, Any, Any], later: Later, name: str) -> None:
         task = asyncio.get_running_loop().create_task(self._run(work, later), name=name)

@@ -66,7 +66,7 @@ class HostedPartition:
         """A new high watermark: what producers and consumers wait for; followers hear of it with their next fetch."""
         if len(self.acks):
             self.acks.release()
-        for reader in list(self.readers):
+        for reader in list(self.readers) if self.readers else ():
             reader.tell(wake=reader.replica_id < 0)
 
     def isr_changed(self) -> None:

@@ -80,10 +80,14 @@ class Reads:
         if session.parked is not None:
             session.parked.finish()  # asked again from another connection
         found = self.read(session, full, limits, first=True)
-        enough = sum(len(read.records) for read in found) >= limits.min_bytes
-        if enough or limits.max_wait <= 0 or not session.readers or any(_answers_at_once(read) for read in found):
+        if limits.max_wait <= 0 or not session.readers:
             return found
-        return ParkedFetch(self, self._clock, session, full, limits)
+        size = 0
+        for read in found:
+            size += len(read.records)
+            if size >= limits.min_bytes or _answers_at_once(read):
+                return found
+        return found if size >= limits.min_bytes else ParkedFetch(self, self._clock, session, full, limits)
 
     def read(self, session: FetchSession, full: bool, limits: FetchLimits, *, first: bool) -> list[PartitionRead]:
         """Everything that is to be said now. ``first``: the request has just come, so followers' progress is taken."""
@@ -223,8 +227,10 @@ class ParkedFetch:
         limits, total = self._limits, 0
         if limits.min_bytes <= 1:
             found = self._reads.read(self._session, self._full, limits, first=False)
-            if any(read.records or _answers_at_once(read) for read in found):
-                self._answer(found)
+            for read in found:
+                if read.records or _answers_at_once(read):
+                    self._answer(found)
+                    return
             return
         for reader in list(self._session.news):
             available = self._reads.available(reader, limits)
