@@ -17,7 +17,7 @@ from setuptools import Extension, setup
 COMPILED = {
     "api": "context fetch leaders metadata produce table",
     "host": "timers",
-    "network": "connection dispatch memory",
+    "network": "connection departures dispatch memory",
     "replication": "fetch_sessions hosted partition purgatory quota reads replicas",
     "storage": "admission leader_epochs log positions producer_state reading results retention room segment"
     " timestamps unsynced",
