@@ -46,6 +46,8 @@ class History:
 
     def __init__(self) -> None:
         self.events: deque[Event] = deque(maxlen=KEPT)
+        self.seen = 0
+        """Events since the start, those that are not kept any more among them."""
         self.led_before: dict[str, int] = {}
         self.changed: dict[tuple[str, str], Changed] = {}
         self.isr_changes = 0
@@ -58,7 +60,7 @@ class History:
         """Something that was done here. A trigger starts the clock of the timeline."""
         if event.kind == "trigger":
             self.trigger = event
-        self.events.append(event)
+        self._remember([event])
 
     def observe(self, view: View, times: Mapping[str, int] | None = None) -> list[Event]:
         """What is different from the view before; the first view tells nothing. ``times``: of partitions, if known."""
@@ -75,8 +77,12 @@ class History:
         found += self._partitions(before.partitions, view, times or {})
         found.sort(key=lambda event: event.at)
         self._start_clock(found)
-        self.events.extend(found)
+        self._remember(found)
         return found
+
+    def _remember(self, events: list[Event]) -> None:
+        self.events.extend(events)
+        self.seen += len(events)
 
     def _start_clock(self, found: list[Event]) -> None:
         """Nobody here did it: the clock starts with the first loss that was seen after a time of quiet."""

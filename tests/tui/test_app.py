@@ -16,6 +16,7 @@ from kops.contexts import Context
 from kops.errors import Unreachable
 from tests.tui.canned import NOON, WHOLE, WITHOUT_TWO, CannedFeed, partition, view
 from tui.app import SCREENS, KopsApp
+from tui.history import KEPT, Event
 from tui.screens.help import Help, Page, keys_of
 from tui.screens.isr import IsrScreen
 from tui.widgets.dialogs import Choose, Confirm
@@ -373,6 +374,21 @@ async def test_records_are_shown_as_they_arrive_and_decoded() -> None:
         await settled(pilot)
         shown = text(app, "#record-text")
         assert "value (JSON)" in shown and "header h: v" in shown
+
+
+async def test_the_cursor_stays_on_an_event_when_the_oldest_ones_are_forgotten() -> None:
+    app, feed = dashboard("events")
+    async with app.run_test(size=(120, 20)) as pilot:
+        feed.show(view())
+        for number in range(KEPT):
+            feed.history.note(Event(NOON, "isr", "orders-0", str(number)))
+        app.screen.repaint()  # type: ignore[attr-defined]
+        await pilot.press("j")
+        for number in range(KEPT, KEPT + 3):
+            feed.history.note(Event(NOON, "isr", "orders-0", str(number)))
+        app.screen.repaint()  # type: ignore[attr-defined]
+        current = app.screen.query_one(Grid).current
+        assert current is not None and current.cells[3] == str(KEPT - 2)
 
 
 async def test_events_are_exported_as_ndjson(tmp_path: Path) -> None:

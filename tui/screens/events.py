@@ -29,6 +29,7 @@ class EventsScreen(KopsScreen):
     def paint(self) -> None:
         grid = self.query_one(Grid)
         grid.empty = lambda: f"{UNAVAILABLE} nothing has changed since the dashboard was opened"
+        history = self.feed.history
         # Counted from the first one, so that a key stays with its event.
         rows = [
             Row(
@@ -45,7 +46,7 @@ class EventsScreen(KopsScreen):
                     else "here",
                 ),
             )
-            for number, event in enumerate(self.feed.history.events)
+            for number, event in enumerate(history.events, start=history.seen - len(history.events))
         ]
         grid.show(HEADINGS, rows[::-1])
 
