@@ -6,6 +6,7 @@ Everything else about the package is in pyproject.toml. Interpreted it does the 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -13,6 +14,10 @@ import sysconfig
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import BaseError, CCompilerError
+
+log = logging.getLogger("kops")
 
 COMPILED = {
     "api": "context fetch leaders metadata produce table",
@@ -35,11 +40,26 @@ def can_compile() -> bool:
 def extensions() -> list[Extension]:
     if "bdist_wheel" not in sys.argv or not can_compile():
         return []
-    from mypyc.build import mypycify
-
     os.environ.setdefault("CFLAGS", "-g0")
     files = [f"broker/{package}/{name}.py" for package, names in COMPILED.items() for name in names.split()]
-    return list(mypycify(["--ignore-missing-imports", *files], opt_level="3", group_name="broker"))
+    try:
+        from mypyc.build import mypycify
+
+        return list(mypycify(["--ignore-missing-imports", *files], opt_level="3", group_name="broker"))
+    except (ImportError, SystemExit) as error:
+        log.warning("kops is not compiled: %s", error)
+        return []
 
 
-setup(ext_modules=extensions())
+class BuildWhatCompiles(build_ext):
+    """All or nothing, and never a reason for an installation to fail. The modules' common library comes first."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except (BaseError, CCompilerError, OSError) as error:
+            log.warning("kops is not compiled: %s", error)
+            self.extensions.clear()
+
+
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildWhatCompiles})
