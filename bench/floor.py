@@ -7,7 +7,6 @@ process of its own, and the bench's closed loop of 100 B produces on 1, 50 and 2
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from typing import cast
@@ -17,7 +16,7 @@ import uvloop
 
 from bench import load
 from bench.awake import awake
-from bench.client import batch_of, produce_frame
+from bench.client import PRODUCE, batch_of, produce_frame
 from broker.wire.codec import encode_response
 from broker.wire.keys import ApiKey
 from broker.wire.messages.produce import PartitionProduceResponse, ProduceResponse, TopicProduceResponse
@@ -40,21 +39,27 @@ class Nothing(asyncio.Protocol):
 
 async def serve() -> None:
     topic = TopicProduceResponse(name="t", partition_responses=[PartitionProduceResponse(index=0, base_offset=0)])
-    reply = encode_response(ApiKey.PRODUCE, 8, 1, ProduceResponse(responses=[topic]))
+    reply = encode_response(ApiKey.PRODUCE, PRODUCE, 1, ProduceResponse(responses=[topic]))
     server = await asyncio.get_running_loop().create_server(lambda: Nothing(reply), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
+def cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 async def measure(port: int, server: psutil.Process) -> None:
+    both = server, psutil.Process()
     frame = produce_frame("t", [0], batch_of(100), 1)
     for connections in (1, 50, 200):
         await load.produce([port] * connections, [frame], 100, SECONDS / 4, 1)
-        before, own = server.cpu_times(), os.times()
+        before = [cpu_seconds(process) for process in both]
         done = await load.produce([port] * connections, [frame], 100, SECONDS, 1)
-        after, now = server.cpu_times(), os.times()
-        theirs = 1e6 * (after.user + after.system - before.user - before.system) / done.requests
-        ours = 1e6 * (now.user + now.system - own.user - own.system) / done.requests
+        theirs, ours = (
+            1e6 * (cpu_seconds(process) - then) / done.requests for process, then in zip(both, before, strict=True)
+        )
         print(
             f"{connections} connections: {done.per_second:,.0f} a second, p50 {done.percentile_ms(50):.3f} ms, "
             f"CPU of the server {theirs:.1f} µs, of the client {ours:.1f} µs"

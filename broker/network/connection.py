@@ -160,8 +160,7 @@ class Connection(asyncio.BufferedProtocol):
                 if payload is None:
                     break
                 self._begin(payload)
-                if self._reserved:
-                    self._release()
+                self._release()
         except FrameRefused as refused:
             self.close(f"{refused}")
         finally:
@@ -242,8 +241,7 @@ class Connection(asyncio.BufferedProtocol):
         parts, closes = reply
         first = not self._leaving
         self._leaving += parts
-        for part in parts:
-            self._leaving_size += len(part)
+        self._leaving_size += sum(map(len, parts))
         if self._leaving_size > JOINED:
             self._flush()
         elif first:

@@ -84,9 +84,9 @@ class Reads:
             return found
         size = 0
         for read in found:
-            size += len(read.records)
-            if size >= limits.min_bytes or _answers_at_once(read):
+            if _answers_at_once(read):
                 return found
+            size += len(read.records)
         return found if size >= limits.min_bytes else ParkedFetch(self, self._clock, session, full, limits)
 
     def read(self, session: FetchSession, full: bool, limits: FetchLimits, *, first: bool) -> list[PartitionRead]:
@@ -230,7 +230,7 @@ class ParkedFetch:
             for read in found:
                 if read.records or _answers_at_once(read):
                     self._answer(found)
-                    return
+                    break
             return
         for reader in list(self._session.news):
             available = self._reads.available(reader, limits)
