@@ -1,7 +1,8 @@
 """Compiles the way of a request through the broker, from the same source, where that can be done (docs/performance.md).
 
 Everything else about the package is in pyproject.toml. Interpreted it does the same, only slower: in a checkout
-(``pip install -e``), without a C compiler or Python's headers, and with ``KOPS_COMPILE=0``.
+(``pip install -e``), without a C compiler or Python's headers, and with ``KOPS_COMPILE=0``. With ``KOPS_COMPILE=1`` a
+compiler that fails fails the installation.
 """
 
 from __future__ import annotations
@@ -49,18 +50,24 @@ def extensions() -> list[Extension]:
         options = ["--config-file=", "--ignore-missing-imports"]
         return list(mypycify([*options, *files], opt_level="3", group_name="broker"))
     except (ImportError, SystemExit) as error:
-        log.warning("kops is not compiled: %s", error)
+        leave_interpreted(error)
         return []
 
 
+def leave_interpreted(error: BaseException) -> None:
+    if os.environ.get("KOPS_COMPILE") == "1":
+        raise error
+    log.warning("kops is not compiled: %s", error)
+
+
 class BuildWhatCompiles(build_ext):
-    """All or nothing, and never a reason for an installation to fail. The modules' common library comes first."""
+    """All or nothing, and by itself no reason for an installation to fail. The modules' common library comes first."""
 
     def run(self) -> None:
         try:
             super().run()
         except (BaseError, CCompilerError, OSError) as error:
-            log.warning("kops is not compiled: %s", error)
+            leave_interpreted(error)
             self.extensions.clear()
 
 

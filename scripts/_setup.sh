@@ -44,15 +44,21 @@ install_venv() {
         fi
     fi
     echo "Installing what pyproject.toml asks for (once)" >&2
-    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check -e ".${extra:+[$extra]}" \
-        >.venv/pip.log 2>&1; then
-        tail -n 20 .venv/pip.log >&2
+    if ! pip_install -e ".${extra:+[$extra]}"; then
         echo "pip could not install the libraries. It needs the network, or an index named by PIP_INDEX_URL." >&2
         return 1
     fi
 }
 
-# Builds the wheel that pip would build for a user and unpacks it, once for each state of the sources.
+# Says the end of pip's log when it fails.
+pip_install() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@" >.venv/pip.log 2>&1 && return
+    tail -n 20 .venv/pip.log >&2
+    return 1
+}
+
+# Builds the wheel that pip would build for a user and unpacks it, once for each state of the sources. Interpreted where
+# there is no C compiler; fails where there is one and it fails.
 compile() {
     local stamp=.venv/compiled/.of wanted
     wanted="${KOPS_COMPILE:-} $(find broker kops tui setup.py pyproject.toml -type f ! -name '*.pyc' -print0 |
@@ -62,9 +68,7 @@ compile() {
     fi
     echo "Compiling the broker (a minute)" >&2
     rm -rf .venv/compiled build
-    if ! .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --target .venv/compiled . \
-        >.venv/pip.log 2>&1; then
-        tail -n 20 .venv/pip.log >&2
+    if ! KOPS_COMPILE="${KOPS_COMPILE:-1}" pip_install --no-deps --target .venv/compiled .; then
         echo "kops could not be compiled; KOPS_COMPILE=0 installs it as it is." >&2
         return 1
     fi
